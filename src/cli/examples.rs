@@ -1,4 +1,4 @@
-//! The examples of each command: for `--help` and for the manual pages. A test parses every one of them.
+//! The examples of each command: for `--help` and for the manual pages. A test parses every one of rotator.
 
 /// A command line that can be pasted, and what it does.
 pub(in crate::cli) struct Example {
@@ -123,10 +123,17 @@ const EXAMPLES: [(&str, &[Example]); 32] = [
     ("demo", &[example("rotator demo", "kill rotator in the middle of a rotation, and let it recover")]),
     (
         "sandbox",
-        &[example(
-            "rotator sandbox --seed shop/production --store sqlite:trial.db",
-            "simulate IAM with one user, and store the key of this user",
-        )],
+        &[
+            example(
+                "rotator sandbox --seed shop/production --store sqlite:trial.db",
+                "simulate IAM with one user, and store the key of this user",
+            ),
+            example(
+                "curl -H content-type:application/json \"$AWS_ENDPOINT_URL/_sandbox/deny\" \\\n    \
+                 -d '{\"user\": \"rotator-admin\", \"action\": \"iam:DeleteAccessKey\"}'",
+                "take a right away from rotator, to see what it does without it",
+            ),
+        ],
     ),
     (
         "completions",

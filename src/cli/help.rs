@@ -51,7 +51,7 @@ fn with_whole_commands(line: &str) -> String {
 }
 
 /// The line with breaks between words. The codes of colours have no width.
-fn folded(line: &str, width: Option<usize>) -> String {
+pub(super) fn folded(line: &str, width: Option<usize>) -> String {
     let Some(width) = width.filter(|width| columns_of(line) > *width) else { return line.to_owned() };
     let own = line.len() - line.trim_start_matches(' ').len();
     let indent = own + if line.contains("Usage:") { "Usage: ".len() } else { 2 };
@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn each_example_is_a_command_line_of_its_command() {
-        for (command, example) in examples::all() {
+        // Another program is called to change what rotator meets.
+        for (command, example) in examples::all().filter(|(_, example)| !example.line.starts_with("curl ")) {
             let parsed = definition().try_get_matches_from(words(example.line));
             assert!(parsed.is_ok(), "{}: {}", example.line, parsed.expect_err("not parsed"));
             assert!(

@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use super::args::{Global, LogFormat};
 use super::error::CliError;
+use super::help::folded;
 use super::host_env::HostEnv;
 use super::output::printable::{printable, printable_json};
 use super::output::progress;
@@ -19,12 +20,12 @@ use super::output::progress;
 /// The only log target whose level can be set.
 const OURS: &str = "rotator";
 
-/// Starts logging.
+/// Starts logging. `width`: where an operator reads along at a terminal, its columns.
 ///
 /// # Errors
 /// [`CliError::usage`] if `ROTATOR_LOG` is not a valid filter. A `RUST_LOG` that is not valid is ignored, since it
 /// may be meant for another program.
-pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliError> {
+pub fn start(global: &Global, host: &HostEnv, color: bool, width: Option<usize>) -> Result<(), CliError> {
     let chosen = match host.variable("ROTATOR_LOG") {
         Some(text) => Some(text.parse::<Targets>().map_err(|error| {
             CliError::usage(
@@ -42,9 +43,12 @@ pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliErro
         // The colours are control characters, too; the layer itself escapes those in logged text.
         (LogFormat::Text, true) => |text| text.into(),
     };
-    let layer = fmt::layer().with_writer(move || Quiet(io::stderr(), escape)).with_ansi(color);
+    let is_json = matches!(global.log_format, LogFormat::Json);
+    let width = width.filter(|_| !is_json);
+    let layer = fmt::layer().with_writer(move || Quiet(io::stderr(), escape, width)).with_ansi(color);
     let layer = layer.log_internal_errors(false);
     let layer = match global.log_format {
+        LogFormat::Text if width.is_some() => layer.without_time().with_target(false).boxed(),
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().boxed(),
     };
@@ -76,14 +80,14 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
 
 type Escape = fn(&str) -> Cow<'_, str>;
 
-/// Writes to stderr and ignores failures; control characters are escaped.
-struct Quiet(io::Stderr, Escape);
+/// Writes to stderr and ignores failures; control characters are escaped, and long lines are folded.
+struct Quiet(io::Stderr, Escape, Option<usize>);
 
 impl Write for Quiet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         progress::hide();
         let text = String::from_utf8_lossy(bytes);
-        let _ = self.0.write_all((self.1)(&text).as_bytes());
+        let _ = self.0.write_all(shown(&(self.1)(&text), self.2).as_bytes());
         Ok(bytes.len())
     }
 
@@ -91,6 +95,14 @@ impl Write for Quiet {
         let _ = self.0.flush();
         Ok(())
     }
+}
+
+/// The text in lines of this width.
+fn shown(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    if width.is_none() {
+        return text.into();
+    }
+    text.lines().map(|line| folded(line.trim_start(), width) + "\n").collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -114,6 +126,15 @@ mod tests {
         assert!(!filter.would_enable("kube_client::client", &Level::ERROR));
         assert!(filter.would_enable("rotator::cli", &Level::TRACE));
         assert!(!filter.would_enable("rotator::engine::executor", &Level::DEBUG));
+    }
+
+    #[test]
+    fn a_log_line_is_folded_for_an_operator_at_a_terminal() {
+        let line = " WARN call DeleteAccessKey for key AKIAIOSFODNN7EXAMPLE of user shop-production: refused\n";
+        assert_eq!(shown(line, None), line);
+        let folded = shown(line, Some(40));
+        assert!(folded.lines().all(|line| line.len() <= 40) && folded.lines().count() == 3, "{folded}");
+        assert!(folded.starts_with("WARN call") && folded.ends_with("refused\n"), "{folded}");
     }
 
     #[test]

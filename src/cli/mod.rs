@@ -65,7 +65,8 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     given::set(&cli.global, &cli.command);
     let mfa = Arc::new(MfaSessions::new(mfa_prompt::Codes::new(terminal, cli.global.mfa_code.clone())));
     let context = Context { global: cli.global, host, terminal, mfa };
-    let logging = logging::start(&context.global, &context.host, terminal.color_on_stderr);
+    let logging =
+        logging::start(&context.global, &context.host, terminal.color_on_stderr, terminal.width_of_an_operator());
     let result = logging.and_then(|()| dispatch(&context, &cli.command));
     progress::end();
     match result {

@@ -245,6 +245,7 @@ impl Engine {
         let survey = survey?;
         report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
         report.entries.clone_from(&survey.entries);
+        report.identities = self.session.stores.known_identities();
         report.chosen.clone_from(&survey.chosen);
         if let Err(error) = survey.check_only() {
             self.settle_in_flight(report).await?;

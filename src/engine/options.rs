@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rotation::record::Rotation;
+use crate::types::name::RotationId;
 
 /// What a watcher hears.
 #[derive(Debug)]
@@ -11,8 +12,12 @@ pub enum Progress<'a> {
     /// This many rotations are about to be opened. Those `at_once` delete their old key as soon as every place holds the
     /// new pair.
     Due { keys: usize, at_once: usize },
-    /// A rotation has changed.
+    /// A rotation has changed, or goes on after it was put off.
     Changed(&'a Rotation),
+    /// A call for a rotation was refused, and is tried again after this time.
+    PutOff(RotationId, Duration),
+    /// The next scan for the keys that are to be removed begins after this time.
+    Gathering(Duration),
 }
 
 /// Hears of the progress of a run, to show it on a terminal.

@@ -10,7 +10,7 @@ use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
 use crate::rotation::state::State;
 use crate::types::error_text::with_causes;
-use crate::types::name::{AccessKeyId, CampaignId, RotationId, StoreName};
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, StoreIdentity, StoreName};
 
 /// What a run or resume did and found.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Report {
     pub chosen: BTreeSet<AccessKeyId>,
     /// How many entries each store contained, if the stores were read for keys.
     pub entries: BTreeMap<StoreName, usize>,
+    /// The identities of the stores, if the stores were read for keys.
+    pub identities: BTreeMap<StoreName, StoreIdentity>,
     /// The result for each key that was tried.
     pub went: BTreeMap<AccessKeyId, Went>,
     /// Whether a stop was asked for.

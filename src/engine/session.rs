@@ -10,7 +10,7 @@ use super::account_label::called;
 use super::accounts::{Account, AccountPorts, Accounts, SessionError};
 use super::aws_clock::AwsClock;
 use super::observe::scan::{ScanContext, Scans};
-use super::options::EngineOptions;
+use super::options::{EngineOptions, Progress};
 use super::own_credentials::{Failures, Own, guard_store};
 use super::rate_limit::{Operation, RateLimiter};
 use super::shutdown::Stop;
@@ -132,6 +132,13 @@ impl Session {
 
     pub(super) fn scan_context(&self) -> ScanContext<'_> {
         ScanContext { stores: &self.stores, options: &self.options, clock: &*self.clock, stop: &self.stop }
+    }
+
+    /// Tells the watcher of the progress, if there is one.
+    pub(super) fn say(&self, progress: Progress<'_>) {
+        if let Some(watcher) = &self.options.watcher {
+            watcher(progress);
+        }
     }
 
     /// Returns the time of AWS in whole seconds, as AWS reports it. Otherwise the estimate could not be compared with a

@@ -21,6 +21,13 @@ impl Stores {
         self.all.iter().find(|store| store.name() == name)
     }
 
+    /// The identities of the stores that report one.
+    #[must_use]
+    pub fn known_identities(&self) -> BTreeMap<StoreName, StoreIdentity> {
+        let known = self.identities.iter().filter_map(|(name, identity)| Some((name.clone(), identity.clone().ok()?)));
+        known.collect()
+    }
+
     /// Names an entry, or a spot in it, in a message: with its store where several are configured.
     #[must_use]
     pub fn describe(&self, store: &StoreName, entry: &impl std::fmt::Display) -> String {

@@ -43,6 +43,7 @@ mod snapshots;
 mod spare_key;
 mod stores;
 mod taken_back;
+mod told;
 mod trust;
 mod untouched;
 mod unused;

@@ -45,17 +45,19 @@ pub(super) struct Call {
     pub(super) is_json: bool,
     /// The secrets of the request, which the response may quote.
     secrets: Vec<SessionToken>,
+    /// Where the request was sent.
+    endpoint: Option<String>,
 }
 
 impl Call {
     /// A call of the query protocol.
     pub(super) fn xml(operation: &'static str, about: String) -> Self {
-        Self { operation, about, is_json: false, secrets: Vec::new() }
+        Self { operation, about, is_json: false, secrets: Vec::new(), endpoint: None }
     }
 
     /// A call of the JSON protocol.
     pub(super) fn json(operation: &'static str, about: String) -> Self {
-        Self { operation, about, is_json: true, secrets: Vec::new() }
+        Self { operation, about, is_json: true, secrets: Vec::new(), endpoint: None }
     }
 }
 
@@ -137,6 +139,7 @@ impl AwsCallError {
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
         let mut call = Box::new(call.clone());
         call.secrets.extend(seen.token);
+        call.endpoint = seen.endpoint;
         let (missing, mfa) = (Missing::Unclear, MfaRefusal::Other);
         Self { call, stage, status, request_id, at, skew, missing, mfa }
     }
@@ -284,18 +287,21 @@ impl AwsCallError {
     fn words(&self) -> Words {
         let words = Words::ours(format!("call {}: ", self.call));
         let words = match &self.stage {
-            Stage::NotSent(reason_not_sent) => words.and(format!("{}, so nothing was sent", reason_not_sent.words())),
-            Stage::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
+            Stage::NotSent(reason_not_sent) => words.and(reason_not_sent.words()),
+            Stage::NoCredentials(why) => words.and(why.clone()),
             Stage::NoRole(code) => {
                 // The session token of the call that assumed the role is not known here, and an unknown code may be a
                 // part of it.
                 let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
                 words.and(format!(
-                    "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, that \
-                     its trust policy lets these credentials in, and mfa_serial if it asks for MFA"
+                    "the role could not be assumed (AWS answered {answered}); check its ARN, that its \
+                     trust policy lets these credentials in, and mfa_serial if it asks for MFA"
                 ))
             }
-            Stage::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
+            Stage::NoAnswer(why) => {
+                let from = self.call.endpoint.as_ref().map(|endpoint| format!(" from {endpoint}")).unwrap_or_default();
+                words.and(format!("no whole answer{from}: ")).theirs(&Said::of(why))
+            }
             Stage::Unreadable(why) => words.and(*why),
             Stage::Error(code) => code_in_words(words.and("AWS answered "), code),
         };

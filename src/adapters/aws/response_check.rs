@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-
+use hyper::Uri;
 use zeroize::Zeroizing;
 
 use crate::types::time::Timestamp;
@@ -34,6 +34,8 @@ impl fmt::Debug for SessionToken {
 pub(super) struct Recorded {
     /// Whether the request was given to the connection. Before that it cannot have taken effect.
     pub(super) sent: bool,
+    /// The endpoint of the request: its scheme, host and port.
+    pub(super) endpoint: Option<String>,
     /// The id of the key that signed the request.
     pub(super) signed_by: Option<String>,
     /// The session token of the request.
@@ -82,6 +84,7 @@ impl Intercept for ResponseCheck {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let endpoint = context.request().uri().parse().ok().as_ref().and_then(endpoint_of);
         let headers = context.request().headers();
         let signed_by = headers.get("authorization").and_then(signer).map(str::to_owned);
         let token = headers.get("x-amz-security-token");
@@ -89,6 +92,7 @@ impl Intercept for ResponseCheck {
         let signed_at = headers.get("x-amz-date").and_then(amz_date);
         self.note(|seen| {
             seen.sent = true;
+            seen.endpoint = endpoint;
             seen.signed_by = signed_by;
             seen.token = token;
             seen.signed_at = signed_at;
@@ -119,6 +123,13 @@ impl Intercept for ResponseCheck {
         });
         Ok(())
     }
+}
+
+/// The scheme, host and port of a URL.
+fn endpoint_of(uri: &Uri) -> Option<String> {
+    let (scheme, host) = (uri.scheme_str()?, uri.host()?);
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{scheme}://{host}{port}"))
 }
 
 /// The key id in an `Authorization` header: `AWS4-HMAC-SHA256 Credential=<id>/<date>/…`

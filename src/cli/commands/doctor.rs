@@ -25,8 +25,8 @@ use crate::cli::output::entry_counts;
 use crate::cli::output::terminal::{text_to_stdout, to_stdout};
 use crate::cli::output::times::Times;
 use crate::cli::runtime::block_on;
-use crate::cli::wiring;
-use crate::cli::wiring::aws::{AwsAccounts, aws_failed};
+use crate::cli::wiring::aws::AwsAccounts;
+use crate::cli::wiring::{self, not_connected};
 use crate::discovery::SkipReason;
 use crate::engine::accounts::SessionError;
 use crate::engine::campaign::hold_back;
@@ -65,11 +65,12 @@ pub fn doctor(context: &Context) -> Result<Exit, CliError> {
 }
 
 fn described(config: &Config) -> Check {
-    let file = config.origin();
+    let file: String =
+        std::iter::once(config.origin()).chain(config.overridden.iter().map(|words| format!("\n{words}"))).collect();
     if config.deletes_at_once() {
-        return Check::warning("config", format!("{file}; no overlap and no quarantine: old keys are deleted at once"));
+        return Check::warning("config", format!("{file}\nno overlap and no quarantine: old keys are deleted at once"));
     }
-    Check::of("config", Ok(file.to_string()))
+    Check::of("config", Ok(file))
 }
 
 async fn connections(context: &Context, config: &Config) -> Vec<Check> {
@@ -140,7 +141,7 @@ async fn without_session(context: &Context, aws: &AwsAccounts, checks: &[Check],
                 newest = newest.max(Some(caller.at));
                 credentials(context, &caller, account.identity.as_ref())
             }
-            Err(error) => Check::of("credentials", Err(aws_failed(&SessionError::Caller(error)))),
+            Err(error) => Check::of("credentials", Err(not_connected(&SessionError::Caller(error), &context.host))),
         });
     }
     more.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
@@ -203,12 +204,14 @@ async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Chec
         }
     }
     let answers = Answers::of(session, with_keys.iter().map(|(store, entry)| (store, entry))).await;
+    let identities = session.stores.known_identities();
     let one = |(name, number): (&StoreName, &usize)| {
+        let head = entry_counts::headed(name);
         let is_read_only = session.stores.get(name).is_some_and(|store| store.capabilities().read_only);
         let refused = answers.refusals().filter(|(store, ..)| *store == name && !is_read_only);
         if let Some(message) = unwritable(refused.map(|(_, entry, why)| (entry, why)).collect()) {
             let hint = "no key in such an entry is rotated until then";
-            return Check::of("entries", Err(CliError::failed(format!("{name}: {message}"), hint)));
+            return Check::of("entries", Err(CliError::failed(format!("{head} {message}"), hint)));
         }
         let mut of_store = with_keys.iter().filter(|(store, _)| store == name);
         let writes = match (
@@ -221,7 +224,7 @@ async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Chec
             (_, false) => "; those with a key can be written",
         };
         if *number == 0 {
-            return Check::warning("entries", format!("{name}: {}", entry_counts::EMPTY));
+            return Check::warning("entries", format!("{head} {}", entry_counts::empty(identities.get(name))));
         }
         let keys = match keys_of(found, name) {
             0 if in_flight > 0 => "no AWS access key but those in flight".to_owned(),
@@ -229,7 +232,7 @@ async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Chec
             1 => "1 key".to_owned(),
             keys => format!("{keys} keys"),
         };
-        Check::of("entries", Ok(format!("{name}: {}, {keys}{writes}", entry_counts::count(*number))))
+        Check::of("entries", Ok(format!("{head} {}, {keys}{writes}", entry_counts::count(*number))))
     };
     found.entries.iter().map(one).collect()
 }
@@ -263,16 +266,17 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
     let mut checks = Vec::new();
     for settings in &config.stores {
         let name = &settings.uri.name;
+        let head = entry_counts::headed(name);
         let opened = wiring::open_store(config, &context.host, settings, aws).await;
         let unverified = opened.as_ref().ok().and_then(|store| store.unverified());
         let asked = match opened {
             Ok(store) => store.identity().await.map(|_| name.to_string()).map_err(|error| {
-                CliError::failed(format!("{name}: {}", error.message), "docs/stores.md says what each store needs")
+                CliError::failed(format!("{head} {}", error.message), "docs/stores.md says what each store needs")
             }),
             Err(error) => Err(error),
         };
         checks.push(match local::who_may_read(&settings.uri.kind).filter(|_| asked.is_ok()) {
-            Some(warning) => Check::warning("store", format!("{name}: {warning}")),
+            Some(warning) => Check::warning("store", format!("{head} {warning}")),
             None => Check::of("store", asked),
         });
         checks.extend(unverified.map(|why| is_meant(settings, &why)));
@@ -282,7 +286,7 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
 
 /// An unverified server certificate is a failure, unless the configuration permits it with `allow_insecure_tls`.
 fn is_meant(settings: &StoreSettings, why: &str) -> Check {
-    let message = format!("{}: {why}", settings.uri.name);
+    let message = format!("{} {why}", entry_counts::headed(&settings.uri.name));
     if settings.table.allow_insecure_tls == Some(true) {
         return Check::warning("tls", format!("{message}; allow_insecure_tls says that this is meant"));
     }

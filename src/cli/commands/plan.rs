@@ -38,13 +38,15 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let choice = config.choice();
     let (snapshot, taken) = what_is_taken(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let mut survey = block_on(Box::pin(async {
+    let (mut survey, identities) = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let watcher = context.terminal.watcher();
         let session = Box::pin(wiring::connect(&config, context, &clock, &stop, false, watcher)).await?;
-        survey(&session, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
+        let survey = survey(&session, &choice, &taken).await;
+        let survey = survey.map_err(|error| campaign_failed(&CampaignError::Survey(error)))?;
+        Ok((survey, session.stores.known_identities()))
     }))?;
-    entry_counts::say(&survey.entries, context.terminal);
+    entry_counts::say(&survey.entries, &identities, context.terminal);
     for warning in survey.warnings() {
         context.terminal.warn(&warning);
     }

@@ -66,14 +66,15 @@ fn look(context: &Context, args: &StatusArgs) -> Result<Seen, CliError> {
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return Ok(Seen { body: empty(context, None), line: String::new(), exit: Exit::Done });
     };
+    let look = Look { at_work: journal::held_by(&config.journal), ..context.terminal.look() };
     if args.rotation.is_none() && !args.all && !context.terminal.is_json() {
         let overview = reader.overview().map_err(|error| storage_failed(&error))?;
         let shown = Shown::of(&overview);
-        let (body, line) = shown.text(context);
+        let (body, line) = shown.text(&look);
         return Ok(Seen { body, line, exit: shown.tally.exit(args.waiting_ok) });
     }
     let snapshot = Snapshot::read(&reader).map_err(|error| storage_failed(&error))?;
-    let (body, line) = show(context, args, &reader, &snapshot)?;
+    let (body, line) = show(context, args, &reader, &snapshot, &look)?;
     Ok(Seen { body, line, exit: snapshot.tally().exit(args.waiting_ok) })
 }
 
@@ -83,14 +84,14 @@ fn show(
     args: &StatusArgs,
     reader: &SyncReader,
     snapshot: &Snapshot,
+    look: &Look,
 ) -> Result<(String, String), CliError> {
-    let look = context.terminal.look();
     let shown = match (&args.rotation, args.all) {
         (Some(name), _) => {
             let found = one(reader, name)?;
             if !context.terminal.is_json() && !look.wide {
                 let lines = reader.lines(found.rotation.id).map_err(|error| storage_failed(&error))?;
-                return Ok((story(&found, &lines, &look), String::new()));
+                return Ok((story(&found, &lines, look), String::new()));
             }
             vec![found]
         }
@@ -103,18 +104,18 @@ fn show(
     if context.terminal.is_json() {
         return Ok((to_text(&document), String::new()));
     }
-    let mut text = rotation_table::rotations(&document, &look);
+    let mut text = rotation_table::rotations(&document, look);
     if !text.is_empty() {
         text.push('\n');
     }
-    text.push_str(&skipped_keys(snapshot.skipped(), &look));
+    text.push_str(&skipped_keys(snapshot.skipped(), look));
     let tally = (snapshot.tally(), snapshot.ready(look.times.now()));
     let (counts, closed) = match args.all {
         // The closed rotations are shown above.
         true => (document.counts, ClosedCounts::default()),
         false => (in_flight_of(document.counts), snapshot.counts.closed),
     };
-    let line = last_line(counts, closed, tally, snapshot.next_time(), &look);
+    let line = last_line(counts, closed, tally, snapshot.next_time(), look);
     Ok((text, line))
 }
 
@@ -150,8 +151,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    fn text(&self, context: &Context) -> (String, String) {
-        let look = context.terminal.look();
+    fn text(&self, look: &Look) -> (String, String) {
         let Self { overview, whole, tally } = self;
         let mut whole = whole.iter();
         let mut rows = Vec::with_capacity(overview.open.len());
@@ -159,7 +159,7 @@ impl<'a> Shown<'a> {
             OpenRotation::Whole(_) => whole.next().map(RotationRow::of),
             OpenRotation::InShort(rotation) => Some(RotationRow::in_short(rotation)),
         }));
-        let mut text = rotation_table::rotation_rows(rows, &look);
+        let mut text = rotation_table::rotation_rows(rows, look);
         if !text.is_empty() {
             text.push('\n');
         }
@@ -172,9 +172,9 @@ impl<'a> Shown<'a> {
             unused: unused(skipped(overview)),
             ..Counts::default()
         };
-        text.push_str(&skipped_keys(skipped(overview), &look));
+        text.push_str(&skipped_keys(skipped(overview), look));
         let tally = (*tally, ready_of(open(), look.times.now()));
-        (text, last_line(counts, overview.counts.closed, tally, next_time_of(open()), &look))
+        (text, last_line(counts, overview.counts.closed, tally, next_time_of(open()), look))
     }
 }
 
@@ -226,6 +226,7 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     };
     let goes_on = tally.waiting + tally.failed > 0;
     let open = match (goes_on, tally.needs_operator() > 0, next) {
+        (true, ..) if let Some(process) = look.at_work => format!(": a rotator is at work on them (pid {process})"),
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
         // Others can go on now.
@@ -264,7 +265,8 @@ mod tests {
     #[test]
     fn a_time_is_named_only_where_nothing_can_go_on_before_it() {
         let now = Timestamp::from_unix_seconds(1_700_000_000);
-        let look = Look { paint: Paint(false), width: None, wide: false, times: Times::at(now, TimeZone::UTC) };
+        let times = Times::at(now, TimeZone::UTC);
+        let look = Look { paint: Paint(false), width: None, wide: false, times, at_work: None };
         let later = Some(now.plus(std::time::Duration::from_secs(3_600)));
         let said = |waiting, failed| advice(Tally { waiting, failed, ..Tally::default() }, later, &look);
         assert!(said(2, 0).contains("continues after"), "{}", said(2, 0));

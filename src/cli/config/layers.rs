@@ -1,7 +1,7 @@
 //! The layers of the configuration: the file, the environment above the file, the flags above both. Each layer is
 //! checked as a whole, also where a higher layer has another value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,8 @@ pub(super) struct Layers {
     merged: toml::Table,
     /// The origin of each setting and of the repeated tables.
     origins: BTreeMap<(String, String), Origin>,
+    /// The settings that the file has and a higher layer replaces.
+    replaced: BTreeSet<(String, String)>,
 }
 
 impl Layers {
@@ -84,8 +86,18 @@ impl Layers {
         self.origins.iter().map(|((section, key), origin)| (in_words(section, key), origin))
     }
 
+    /// What a higher layer replaces in the file, in a sentence for each setting.
+    pub(super) fn overridden(&self) -> Vec<String> {
+        let of = |setting: &(String, String)| Some((in_words(&setting.0, &setting.1), self.origins.get(setting)?));
+        let replaced = self.replaced.iter().filter_map(of);
+        replaced.map(|(setting, origin)| format!("{setting} is from {origin}, not from the file")).collect()
+    }
+
     fn insert(&mut self, section: &str, key: &str, value: toml::Value, origin: &Origin) {
-        self.origins.insert((section.to_owned(), key.to_owned()), origin.clone());
+        let setting = (section.to_owned(), key.to_owned());
+        if let Some(Origin::File(_)) = self.origins.insert(setting.clone(), origin.clone()) {
+            self.replaced.insert(setting);
+        }
         if section.is_empty() {
             self.merged.insert(key.to_owned(), value);
             return;

@@ -106,6 +106,8 @@ pub struct Config {
     pub rate: Option<f64>,
     /// The maximum duration of one call to AWS.
     pub call_timeout: Duration,
+    /// The settings of the file that a higher layer replaces, each with that layer, as text.
+    pub overridden: Vec<String>,
 }
 
 impl Config {
@@ -200,6 +202,7 @@ impl Config {
             concurrency: file.policy.concurrency.map_or(values::DEFAULT_CONCURRENCY, |number| number.0 as usize),
             rate: file.policy.rate.map(|rate| rate.0),
             call_timeout: file.aws.call_timeout.map_or(values::DEFAULT_CALL_TIMEOUT, |time| time.0),
+            overridden: layers.overridden(),
         })
     }
 

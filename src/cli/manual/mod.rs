@@ -72,8 +72,10 @@ fn page(command: &Command, name: &str, words: &str) -> io::Result<Vec<u8>> {
     }
     more.control("SH", ["EXAMPLES"]);
     for example in examples::of(words) {
-        more.control("TP", []);
-        more.text([bold(example.line)]);
+        for (number, line) in example.line.lines().enumerate() {
+            more.control(if number == 0 { "TP" } else { "TQ" }, []);
+            more.text([bold(line.trim())]);
+        }
         more.text([roman(example.does)]);
     }
     more.control("SH", ["SEE ALSO"]);

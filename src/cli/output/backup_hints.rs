@@ -34,6 +34,10 @@ fn in_store(config: &Config, rotation: &Rotation, name: &StoreName) -> String {
         StoreKind::Sqlite(_) => {
             format!("the previous value of {entries} in the embedded store (rotator store get --previous NAME)")
         }
+        // What the tools of AWS keep in a home folder is hardly ever in version control.
+        StoreKind::File(path) if path.iter().any(|folder| folder == ".aws") => {
+            format!("a backup of {}", path.display())
+        }
         StoreKind::File(path) => {
             format!("the history of {} in version control, or a backup of it", path.display())
         }

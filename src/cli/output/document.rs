@@ -3,6 +3,7 @@
 
 pub mod gathered;
 mod plan;
+mod room;
 mod skipped;
 mod way_out;
 

@@ -12,4 +12,6 @@ pub struct Look {
     /// Whether the tables have the ids of rotations and keys.
     pub wide: bool,
     pub times: Times,
+    /// The process that holds the journal and works on what is in flight, if it is another one.
+    pub at_work: Option<u32>,
 }

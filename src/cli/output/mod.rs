@@ -17,6 +17,7 @@ pub mod progress;
 pub mod rotation_table;
 pub mod rule_shown;
 pub mod schema;
+pub mod second_keys;
 pub mod story;
 pub mod summary;
 pub mod table;

@@ -11,6 +11,7 @@ use super::places::{in_short, places};
 use super::printable::printable;
 use super::rotation_table::Whose;
 use super::rule_shown::RuleShown;
+use super::second_keys;
 use super::table;
 use super::times::{self, Times};
 use crate::cli::config;
@@ -56,12 +57,17 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
     for FollowerShown { sink, follows } in plan.due.iter().flat_map(|due| &due.sinks) {
         text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(in_short(follows))));
     }
+    let shared = second_keys::shared(rows.iter().filter_map(|row| row.note).map(|note| note.message.as_str()));
     for row in &rows {
         if let (Some(number), Some(note)) = (row.number, row.note) {
             let user = whose.name(row.user, row.account);
-            let message = format!("({number}) {user}, {}: {}{}", note.reason, note.message, table::see(note));
+            let said = if shared.is_some() { second_keys::own(&note.message) } else { &note.message };
+            let message = format!("({number}) {user}, {}: {said}{}", note.reason, table::see(note));
             text.push_str(&format!("\n{}", paragraph(&printable(&message), 4, look.width)));
         }
+    }
+    if let Some(shared) = shared {
+        text.push_str(&format!("\n{}", paragraph(&printable(&shared), 4, look.width)));
     }
     let (left_out, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|note| note.reason == SkipReason::Excluded.name());

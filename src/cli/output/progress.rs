@@ -23,6 +23,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The least time between two lines. Thousands of changes in a second are not worth a line each.
 const LEAST: Duration = Duration::from_millis(50);
 
+const REMOVING: &str = "removing old keys";
+
 /// The line, if there is one. A process has one terminal.
 static LINE: Mutex<Option<Line>> = Mutex::new(None);
 
@@ -40,6 +42,8 @@ struct Work {
     /// How many keys are due, once that is known.
     due: Option<usize>,
     rotations: BTreeMap<RotationId, Stage>,
+    /// When the next scan for the keys that are to be removed begins.
+    scan_at: Option<Timestamp>,
 }
 
 /// What a rotation is doing.
@@ -50,6 +54,8 @@ enum Stage {
     Storing,
     Removing,
     Waiting(Timestamp),
+    /// A call was refused, and is tried again then.
+    PutOff(Timestamp),
     Blocked,
     Closed,
 }
@@ -68,6 +74,14 @@ impl Stage {
             (_, Phase::CreatedNew { .. }, Some(_)) => Self::Storing,
             (_, Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, _) => Self::Removing,
         }
+    }
+
+    const fn waits(&self) -> Option<Timestamp> {
+        if let Self::Waiting(until) = self { Some(*until) } else { None }
+    }
+
+    const fn put_off(&self) -> Option<Timestamp> {
+        if let Self::PutOff(until) = self { Some(*until) } else { None }
     }
 }
 
@@ -96,6 +110,10 @@ pub fn watcher(width: Option<usize>) -> Watcher {
             Progress::Changed(rotation) => {
                 line.work.rotations.insert(rotation.id, Stage::of(rotation));
             }
+            Progress::PutOff(rotation, span) => {
+                line.work.rotations.insert(rotation, Stage::PutOff(now().plus(span)));
+            }
+            Progress::Gathering(span) => line.work.scan_at = Some(now().plus(span)),
         }
         line.draw(LEAST);
     })
@@ -145,11 +163,15 @@ impl Line {
         if self.is_paused || self.drawn.is_some_and(|drawn| drawn.elapsed() < least) {
             return;
         }
-        let text = self.work.text(Timestamp::from_system(SystemTime::now()));
+        let text = self.work.text(now());
         let line = fitted(&text, &clock(self.began.elapsed()), self.width);
         show(&format!("{WIPE}{}", printable(&line)));
         self.drawn = Some(Instant::now());
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
 }
 
 /// The text with the time at its end, cut to the width.
@@ -183,21 +205,29 @@ impl Work {
             (number(|stage| *stage == Stage::Making), "making new keys"),
             (number(|stage| *stage == Stage::Proving), "proving new keys"),
             (number(|stage| *stage == Stage::Storing), "storing"),
-            (number(|stage| *stage == Stage::Removing), "removing old keys"),
+            (number(|stage| *stage == Stage::Removing), REMOVING),
             (number(|stage| *stage == Stage::Blocked), "blocked"),
         ] {
-            if number > 0 {
+            let scans = what == REMOVING && number > 0;
+            if let Some(at) = self.scan_at.filter(|at| scans && *at > now) {
+                // Until then nothing is removed.
+                parts
+                    .push(format!("to remove: {number} (looked for in all entries in {})", times::wait(at.since(now))));
+            } else if number > 0 {
                 parts.push(format!("{what}: {number}"));
             }
         }
-        let waits = self.rotations.values().filter_map(|stage| match stage {
-            Stage::Waiting(until) => Some(*until),
-            Stage::Making | Stage::Proving | Stage::Storing | Stage::Removing | Stage::Blocked | Stage::Closed => None,
-        });
+        let until = |moment: Timestamp, then: &str| match moment > now {
+            true => format!("{then} in {}", times::wait(moment.since(now))),
+            false => format!("{then} now"),
+        };
+        let put_off = self.rotations.values().filter_map(Stage::put_off);
+        if let Some(next) = put_off.clone().min() {
+            parts.push(format!("refused: {} ({})", put_off.count(), until(next, "tried again")));
+        }
+        let waits = self.rotations.values().filter_map(Stage::waits);
         if let Some(next) = waits.clone().min() {
-            let next =
-                if next > now { format!("next in {}", times::wait(next.since(now))) } else { "next now".to_owned() };
-            parts.push(format!("waiting: {} ({next})", waits.count()));
+            parts.push(format!("waiting: {} ({})", waits.count(), until(next, "next")));
         }
         parts.join("   ")
     }
@@ -229,6 +259,18 @@ mod tests {
         }
         assert_eq!(work.text(at(0)), "done 1/5   proving new keys: 2   waiting: 2 (next in 41 s)");
         assert_eq!(work.text(at(50)), "done 1/5   proving new keys: 2   waiting: 2 (next now)");
+    }
+
+    #[test]
+    fn the_line_says_what_is_waited_for_where_nothing_is_under_way() {
+        let mut work = Work::default();
+        for (number, stage) in [Stage::PutOff(at(60)), Stage::Removing, Stage::Removing].into_iter().enumerate() {
+            work.rotations.insert(RotationId::from_uuid(uuid::Uuid::from_u128(number as u128)), stage);
+        }
+        work.scan_at = Some(at(30));
+        let waits = "done 0/3   to remove: 2 (looked for in all entries in 30 s)   refused: 1 (tried again in 1 min)";
+        assert_eq!(work.text(at(0)), waits);
+        assert_eq!(work.text(at(60)), "done 0/3   removing old keys: 2   refused: 1 (tried again now)");
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn short<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look
         [
             Cell::from(whose.name(rotation.user, rotation.account)),
             Cell::new(style, step(rotation)),
-            Cell::from(next(rotation, &look.times)),
+            Cell::from(next(rotation, look)),
         ]
     });
     columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, look.paint, look.width)
@@ -231,7 +231,8 @@ pub(super) fn under_way(intent: &str) -> &str {
 }
 
 /// What comes next, and when.
-fn next(rotation: &RotationRow<'_>, times: &Times) -> String {
+fn next(rotation: &RotationRow<'_>, look: &Look) -> String {
+    let times = &look.times;
     if rotation.blocked.is_some() {
         return "see below".to_owned();
     }
@@ -247,13 +248,18 @@ fn next(rotation: &RotationRow<'_>, times: &Times) -> String {
     match (rotation.waiting_until, rotation.in_doubt, rotation.last_error) {
         (Some(until), ..) if undone && until > times.now() => format!("being undone, next {}", times.until(until)),
         (None, _, Some(_)) if undone => "being undone, see below".to_owned(),
-        _ if undone => "being undone: rotator resume".to_owned(),
-        (Some(until), ..) if until <= times.now() => "now: rotator resume".to_owned(),
+        _ if undone => format!("being undone: {}", now(look)),
+        (Some(until), ..) if until <= times.now() => format!("now: {}", now(look)),
         (Some(until), ..) => format!("{} {}", to_come(rotation.last_error), times.until(until)),
         (None, _, Some(_)) => "failed for now, see below".to_owned(),
-        (None, Some(_), None) => "outcome not known yet".to_owned(),
-        (None, None, None) => "rotator resume".to_owned(),
+        (None, Some(_), None) if look.at_work.is_none() => "outcome not known yet".to_owned(),
+        (None, _, None) => now(look).to_owned(),
     }
+}
+
+/// What continues a rotation that can go on now.
+fn now(look: &Look) -> &'static str {
+    if look.at_work.is_some() { "in progress" } else { "rotator resume" }
 }
 
 /// What follows the usual waits.

@@ -35,9 +35,14 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
         text.push_str(&entry(at, words));
     }
     if let Some(intent) = rotation.state.intent() {
-        let words =
-            format!("{}: the outcome is not known yet; `rotator resume` finds it out", under_way(intent.name()));
-        text.push_str(&entry("in doubt", &words));
+        let words = under_way(intent.name());
+        match look.at_work {
+            Some(_) => text.push_str(&entry("now", words)),
+            None => {
+                let words = format!("{words}: the outcome is not known yet; `rotator resume` finds it out");
+                text.push_str(&entry("in doubt", &words));
+            }
+        }
     }
     if let Some(next) = next(rotation, look) {
         text.push_str(&entry("then", &next));
@@ -198,7 +203,9 @@ fn done(outcome: &Outcome) -> String {
 /// What comes next by itself.
 fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
-    let is_named = rotation.is_hurried();
+    // A rotation that `rotate --now` opened has neither wait, and so has one of a run without both.
+    let policy = &rotation.opened.policy;
+    let is_named = rotation.is_hurried() || (policy.overlap.is_zero() && policy.quarantine.is_zero());
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
         State::InDoubt { phase, .. } if rotation.abort_asked => phase,
@@ -210,7 +217,10 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let until = rotation.waiting_until;
     let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
     let quarantine = rotation.opened.policy.quarantine;
-    let when = when.unwrap_or_else(|| "with the next `rotator resume`".to_owned());
+    let when = when.unwrap_or_else(|| match look.at_work {
+        Some(process) => format!("in the rotator that is at work (pid {process})"),
+        None => "with the next `rotator resume`".to_owned(),
+    });
     if rotation.abort_asked {
         return Some(aborted(rotation, phase, &when));
     }

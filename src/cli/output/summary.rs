@@ -75,7 +75,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         document.skipped = report.left_alone.iter().map(SkippedShown::of).collect();
         document.counts.needs_operator = tally.needs_operator();
     }
-    entry_counts::say(&report.entries, terminal);
+    entry_counts::say(&report.entries, &report.identities, terminal);
     let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
     let of_failure = |exit| match lacks_credentials {
         true => exit,

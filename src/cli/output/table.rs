@@ -9,6 +9,8 @@ use super::look::Look;
 use super::paragraph::paragraph;
 use super::places::places;
 use super::printable::printable;
+use super::second_keys;
+use crate::discovery::SkipReason;
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::overview::ClosedCounts;
 
@@ -63,17 +65,21 @@ pub(super) fn see(note: &SkippedShown) -> String {
 /// The skipped keys, each with its reason.
 #[must_use]
 pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -> String {
-    notes
-        .map(|note| {
-            let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-            let named = format!("{}{key}", places(&note.places, true));
-            let mut line = format!("  {}: {}", printable(named.trim_start()), printable(&note.message));
-            if note.needs_operator {
-                line.push_str(&see(note));
-            }
-            paragraph(&line, 2, look.width)
-        })
-        .collect()
+    let notes: Vec<&SkippedShown> = notes.collect();
+    let shared = second_keys::shared(notes.iter().map(|note| note.message.as_str()));
+    let lines = notes.into_iter().map(|note| {
+        let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+        let named = format!("{}{key}", places(&note.places, true));
+        let said = if shared.is_some() { second_keys::own(&note.message) } else { &note.message };
+        let mut line = format!("  {}: {}", printable(named.trim_start()), printable(said));
+        if note.needs_operator {
+            line.push_str(&see(note));
+        }
+        paragraph(&line, 2, look.width)
+    });
+    let lines: String = lines.collect();
+    let shared = shared.as_ref().map(|shared| paragraph(&format!("  {}", printable(shared)), 2, look.width));
+    lines + &shared.unwrap_or_default()
 }
 
 /// The skipped keys that need an operator in full, and the number of the others for each reason.
@@ -86,9 +92,9 @@ pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
         let heading = look.paint.with(Style::Bad, "not rotated, each needs an operator:");
         text.push_str(&format!("{heading}\n{}", skipped(due.iter(), look)));
     }
-    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
     for note in others {
-        *by_reason.entry(note.reason.name()).or_default() += 1;
+        *by_reason.entry(reason_in_short(note)).or_default() += 1;
     }
     if !by_reason.is_empty() {
         let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
@@ -98,9 +104,50 @@ pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
     text
 }
 
+/// The name of the reason, or what left the key out.
+fn reason_in_short(note: &LeftAloneNote) -> String {
+    let name = note.reason.name();
+    let left_out = note.message.strip_prefix("left out by ").filter(|_| name == SkipReason::Excluded.name());
+    match left_out {
+        Some(by @ ("--only" | "[policy] only")) => format!("not chosen by {by}"),
+        Some(by @ ("--exclude" | "[policy] exclude")) => format!("left out by {by}"),
+        // A rule may give a reason of any length.
+        Some(_) | None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::cli::output::columns::Paint;
+    use crate::cli::output::times::Times;
+    use crate::journal::campaign::NotedReason;
+    use crate::types::time::Timestamp;
+
+    #[test]
+    fn what_only_did_not_choose_is_not_called_excluded() {
+        let note = |message: &str| LeftAloneNote {
+            key_id: None,
+            places: Vec::new(),
+            reason: NotedReason::Known(SkipReason::Excluded),
+            message: message.to_owned(),
+            due: false,
+        };
+        let notes =
+            ["left out by --only", "left out by --only", "left out by [policy] exclude", "left out by [[rule]] 1"];
+        let look = Look {
+            paint: Paint(false),
+            width: None,
+            wide: false,
+            at_work: None,
+            times: Times::at(Timestamp::from_unix_seconds(0), TimeZone::UTC),
+        };
+        let text = skipped_in_short(&notes.map(note), &look);
+        let words = "skipped: 1 excluded, 1 left out by [policy] exclude, 2 not chosen by --only (";
+        assert!(text.starts_with(words), "{text}");
+    }
 
     #[test]
     fn counts_are_one_line() {

@@ -95,13 +95,19 @@ impl Terminal {
     #[must_use]
     pub fn look(&self) -> Look {
         let wide = self.format == OutputFormat::Wide;
-        Look { paint: Paint(self.color), width: self.width, wide, times: Times::here() }
+        Look { paint: Paint(self.color), width: self.width, wide, times: Times::here(), at_work: None }
     }
 
     /// The layout of text on stderr.
     #[must_use]
     pub fn look_on_stderr(&self) -> Look {
         Look { paint: Paint(self.color_on_stderr), width: self.width_on_stderr, ..self.look() }
+    }
+
+    /// The columns of stderr, if an operator reads along there.
+    #[must_use]
+    pub fn width_of_an_operator(&self) -> Option<usize> {
+        self.width_on_stderr.filter(|_| self.progress)
     }
 
     /// The progress line, if there is to be one.

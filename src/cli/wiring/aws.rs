@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::adapters::aws::{Aws, AwsSettings, MfaSessions};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::{CliError, OR_DOCTOR};
+use crate::cli::host_env::HostEnv;
 use crate::engine::account_label::Label;
 use crate::engine::accounts::AccountPorts;
 use crate::types::error_text::with_causes;
@@ -114,6 +115,35 @@ impl AwsAccounts {
         };
         self.accounts.iter().map(ports).collect()
     }
+}
+
+/// The variables that lead calls to AWS elsewhere.
+const LEADING: [&str; 9] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SSM",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// What to check where AWS gave no answer: the credentials are not the cause.
+#[must_use]
+pub fn no_answer_hint(host: &HostEnv) -> String {
+    let set: Vec<&str> = LEADING.into_iter().filter(|name| host.variable(name).is_some()).collect();
+    let checked = match set.as_slice() {
+        [] => "AWS_REGION, and whether a proxy is needed (HTTPS_PROXY)".to_owned(),
+        set => format!("what {} says", set.join(" and ")),
+    };
+    let is_here = |url: &str| ["//127.", "//localhost", "//[::1]"].iter().any(|here| url.contains(here));
+    let sandbox = match host.variable("AWS_ENDPOINT_URL").is_some_and(is_here) {
+        true => " (is `rotator sandbox` still running?)",
+        false => "",
+    };
+    format!("nothing was changed; check the network and {checked}{sandbox}{OR_DOCTOR}")
 }
 
 /// The error if AWS cannot be called.

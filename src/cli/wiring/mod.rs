@@ -11,7 +11,7 @@ mod vault;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aws::{AwsAccounts, aws_failed};
+use aws::{AwsAccounts, aws_failed, no_answer_hint};
 
 use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
 use super::context::Context;
@@ -136,15 +136,25 @@ pub async fn connect(
         unread_ok: config.unread_ok.clone(),
         watcher,
     };
-    let mut session =
-        Session::connect(ports, options, Arc::clone(stop)).await.map_err(|error| not_connected(&error))?;
+    let mut session = Session::connect(ports, options, Arc::clone(stop))
+        .await
+        .map_err(|error| not_connected(&error, &context.host))?;
     // Each account and each store has been called by now, so each chain of credentials has been used.
     session.own_keys.extend(aws.keys_behind());
     Ok(Arc::new(session))
 }
 
-fn not_connected(error: &SessionError) -> CliError {
-    let is_about_credentials =
-        matches!(error, SessionError::Caller(caller) if caller.kind == CallErrorKind::Credentials);
-    CliError { is_about_credentials, ..aws_failed(error) }
+/// The error if AWS does not say whose credentials are in use.
+pub fn not_connected(error: &SessionError, host: &HostEnv) -> CliError {
+    let failed = aws_failed(error);
+    match error {
+        SessionError::Caller(caller) => match caller.kind {
+            CallErrorKind::Credentials => CliError { is_about_credentials: true, ..failed },
+            CallErrorKind::Unavailable | CallErrorKind::Throttled => CliError { hint: no_answer_hint(host), ..failed },
+            CallErrorKind::Denied | CallErrorKind::Invalid | CallErrorKind::NoSuchEntity | CallErrorKind::Other => {
+                failed
+            }
+        },
+        SessionError::SameAccount { .. } => failed,
+    }
 }

@@ -103,7 +103,11 @@ fn auth(table: &StoreTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
 fn secret_id(table: &StoreTable, host: &HostEnv) -> Result<Zeroizing<String>, VaultStoreError> {
     let missing = |what: String| VaultStoreError::NoAuth { what };
     if let Some(file) = &table.secret_id_file {
-        let text = std::fs::read_to_string(file).map_err(|error| missing(format!("{}: {error}", file.display())))?;
+        // It may be there in the next run, so it is no defect of the configuration.
+        let text = std::fs::read_to_string(file).map_err(|error| VaultStoreError::Refused {
+            from: format!("the secret id in {}", file.display()),
+            why: error.to_string(),
+        })?;
         return Ok(Zeroizing::new(text.trim().to_owned()));
     }
     variable(host, "SECRET_ID")

@@ -123,10 +123,8 @@ pub async fn advance(
         if !matches!(journal.rotation().state.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
             executor.place = None;
         }
-        if journal.rotation().state != before
-            && let Some(watcher) = &session.options.watcher
-        {
-            watcher(Progress::Changed(journal.rotation()));
+        if journal.rotation().state != before {
+            session.say(Progress::Changed(journal.rotation()));
         }
         if let Some(stop) = stop {
             break stop;

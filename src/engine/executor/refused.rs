@@ -2,6 +2,7 @@
 //! apply everywhere. The rotation is then blocked, and each later run checks once.
 
 use super::state::{Advance, Executor, StopReason, Unseen};
+use crate::engine::options::Progress;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
@@ -53,10 +54,13 @@ impl Executor<'_> {
             }
         };
         tracing::warn!(rotation = %rotation.id, "{}; it is tried once more in {settle:?}", denied.answer);
+        let left = counts_at.saturating_sub(now);
+        self.session.say(Progress::PutOff(rotation.id, left));
         tokio::select! {
-            () = clock.sleep(counts_at.saturating_sub(now)) => {}
+            () = clock.sleep(left) => {}
             () = self.session.stop.wait() => {}
         }
+        self.session.say(Progress::Changed(rotation));
         self.since = clock.monotonic();
         false
     }

@@ -13,7 +13,7 @@ use super::environments::Environments;
 use super::large::{STOPPED, WhileTimeIsLeft};
 use crate::discovery::{Candidate, Needles, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
-use crate::engine::options::EngineOptions;
+use crate::engine::options::{EngineOptions, Progress};
 use crate::engine::rate_limit::Priority;
 use crate::engine::shutdown::Stop;
 use crate::engine::stores::Stores;
@@ -133,6 +133,9 @@ impl Scans {
             let due = lock(&self.due_since).unwrap_or(asked);
             let before = latest.scan.as_ref().map(|scan| scan.span);
             let pause = earliest(before, due, context.options.scan_interval).saturating_sub(clock.monotonic());
+            if let Some(watcher) = context.options.watcher.as_ref().filter(|_| !pause.is_zero()) {
+                watcher(Progress::Gathering(pause));
+            }
             // After a signal no other removals are gathered: the discard of an unproven key needs this scan at once.
             context.stop.unless_asked(clock.sleep(pause)).await;
         }

@@ -352,6 +352,10 @@ pub(super) fn unblocked(policy: &Policy) -> Vec<Rotation> {
 /// Puts something on record.
 pub(super) type Record = fn(&mut Rotation);
 
+fn say(rotation: &mut Rotation, asked: OperatorRequest) {
+    *rotation = apply(rotation, &Event::Asked(asked)).expect("an operator may ask for anything");
+}
+
 /// What else may be on record, one thing at a time.
 pub(super) fn records() -> Vec<(&'static str, Record)> {
     fn change_made(rotation: &mut Rotation, change: fn(&mut NewKeyState)) {
@@ -362,9 +366,6 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
             | State::Blocked { .. }
             | State::Closed { .. } => {}
         }
-    }
-    fn say(rotation: &mut Rotation, asked: OperatorRequest) {
-        *rotation = apply(rotation, &Event::Asked(asked)).expect("an operator may ask for anything");
     }
     fn follow(rotation: &mut Rotation, state: SinkState) {
         if let State::Settled { phase: Phase::StoredNew { .. } } = &rotation.state {
@@ -387,9 +388,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         }),
         ("a lost delete of the new key", |rotation| change_made(rotation, |made| made.discard_may_land = true)),
         ("a lost write of the new pair", |rotation| change_made(rotation, |made| made.write_may_land = true)),
-        ("a lost write of the old pair", |rotation| {
-            change_made(rotation, |made| made.old_may_land = true);
-        }),
+        ("a lost write of the old pair", |rotation| change_made(rotation, |made| made.old_may_land = true)),
         ("old key named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(OLD) })),
         ("old key named before an abort", |rotation| {
             say(rotation, OperatorRequest::DeleteKey { key: key(OLD) });

@@ -83,9 +83,12 @@ fn no_hint_of_doctor_leads_to_doctor() {
     let bench = Bench::new();
     let nowhere = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     bench.run_with(&["store", "set", "some/entry/NAME"], "no key").code(0);
-    let doctor = bench.run_in(nowhere, &["doctor"]).code(1).prints("FAIL  credentials").prints("check AWS_PROFILE");
+    let doctor = bench.run_in(nowhere, &["doctor"]).code(1).prints("FAIL  credentials").prints("check the network");
     assert!(!doctor.stdout.contains("rotator doctor"), "{}", doctor.stdout);
     bench.run_in(nowhere, &["plan"]).code(1).says("or run `rotator doctor`");
+    let unknown = ("AWS_ACCESS_KEY_ID", "AKIAUNKNOWNUNKNOWNUN");
+    let doctor = bench.run_in(unknown, &["doctor"]).code(1).prints("check AWS_PROFILE");
+    assert!(!doctor.stdout.contains("rotator doctor"), "{}", doctor.stdout);
 }
 
 #[test]

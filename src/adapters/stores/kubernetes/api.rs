@@ -277,7 +277,7 @@ fn built<E>(request: Result<Ready, E>) -> Result<Ready, CallError> {
 /// Describes an error of the library in rotator's own text: the library may quote the output of a credential plugin.
 /// Without credentials nothing is sent.
 fn cause(error: &kube::Error) -> (CallErrorKind, &'static str) {
-    let not_renewed = (CallErrorKind::Credentials, "the credentials could not be renewed, so nothing was sent");
+    let not_renewed = (CallErrorKind::Credentials, "the credentials could not be renewed");
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the library's own; the connection is what most of them are about"

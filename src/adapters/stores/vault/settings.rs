@@ -63,12 +63,12 @@ pub enum VaultStoreError {
     /// The login failed.
     #[error("log in to Vault: {0}")]
     Login(String),
-    /// The login was refused: the credentials are not accepted.
+    /// The credentials cannot be read, or the login was refused: they are not accepted.
     #[error("log in to Vault with {from}: {why}")]
     Refused {
         /// The source of the credentials.
         from: String,
-        /// The answer of the server.
+        /// The answer of the server, or of the operating system.
         why: String,
     },
 }

@@ -5,6 +5,7 @@ use super::shown::Check;
 use crate::cli::commands::policy::Found;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
+use crate::cli::output::second_keys;
 use crate::cli::wiring::aws::AwsAccounts;
 use crate::discovery::SkipReason;
 use crate::engine::rate_limit::Operation;
@@ -36,8 +37,14 @@ pub(super) async fn of(config: &Config, session: &Session, aws: &AwsAccounts, se
     for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::OwnKey) {
         checks.push(Check::of("keys", Ok(own_key(note))));
     }
-    for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
-        checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
+    let second: Vec<_> = survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey).collect();
+    let are_several = second_keys::shared(second.iter().map(|note| note.message.as_str())).is_some();
+    for note in second {
+        let (message, hint) = match are_several {
+            true => (second_keys::own(&note.message), "`rotator plan` shows every key, and what else can be done"),
+            false => (note.message.as_str(), "`rotator plan` shows every key"),
+        };
+        checks.push(Check::of("keys", Err(CliError::failed(message, hint))));
     }
     checks
 }

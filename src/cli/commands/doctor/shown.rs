@@ -113,7 +113,7 @@ mod tests {
             Check::of("journal", Err(CliError::failed("the journal cannot be written", "name another"))),
         ];
         let times = Times::at(Timestamp::from_unix_seconds(0), TimeZone::UTC);
-        let look = |width, color| Look { paint: Paint(color), width, wide: false, times: times.clone() };
+        let look = |width, color| Look { paint: Paint(color), width, wide: false, times: times.clone(), at_work: None };
         let expected = "\
 ok    config       /a/rotator.toml
 warn  entries      files: it has no entries

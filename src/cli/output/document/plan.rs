@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::last_used::LastUsedShown;
 use super::super::rule_shown::RuleShown;
 use super::super::schema::{PlaceShown, Time};
+use super::room;
 use super::skipped::{ConfirmedShown, SkippedShown};
 use crate::engine::survey::{Due, Survey, place_notes};
 use crate::journal::campaign::PlaceNote;
@@ -120,11 +121,10 @@ impl PlanDocument {
             let rule = note.key_id.as_ref().and_then(|key| survey.rules.get(key)).map(RuleShown::of);
             SkippedShown { confirmed, rule, ..SkippedShown::of(note) }
         });
-        Self {
-            version: VERSION,
-            due: shown(&survey.due),
-            held_back: shown(&survey.held_back),
-            skipped: skipped.collect(),
-        }
+        let (due, held_back): (Vec<_>, Vec<_>) = (shown(&survey.due), shown(&survey.held_back));
+        let mut skipped: Vec<SkippedShown> = skipped.collect();
+        let to_rotate = due.iter().chain(&held_back).map(|due| (&due.account, &due.user, &due.key_id));
+        room::without_room(to_rotate, &mut skipped);
+        Self { version: VERSION, due, held_back, skipped }
     }
 }

@@ -10,7 +10,8 @@ use crate::cli::output::columns::Paint;
 const NOW: i64 = 1_700_000_000;
 
 fn look(width: Option<usize>, color: bool, wide: bool) -> Look {
-    Look { paint: Paint(color), width, wide, times: Times::at(Timestamp::from_unix_seconds(NOW), TimeZone::UTC) }
+    let times = Times::at(Timestamp::from_unix_seconds(NOW), TimeZone::UTC);
+    Look { paint: Paint(color), width, wide, times, at_work: None }
 }
 
 /// The names that the rows borrow.

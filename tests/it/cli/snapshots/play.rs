@@ -302,7 +302,7 @@ pub(super) fn too_wide(text: &str, columns: usize) -> Option<String> {
     text.lines()
         .find(|line| {
             let words = line.trim();
-            let is_command = ["aws ", "rotator ", "(aws ", "(rotator ", "printf ", "see docs/"]
+            let is_command = ["aws ", "rotator ", "(aws ", "(rotator ", "printf ", "curl ", "-d '", "see docs/"]
                 .iter()
                 .any(|one| words.starts_with(one));
             // A command between backticks, with at most a word before it.
