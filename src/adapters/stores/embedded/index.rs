@@ -10,16 +10,35 @@ use super::table::Written;
 use super::versions::{Bucket, Cache, Versions, VersionsError};
 
 /// The versions as one transaction sees them. A bucket that is not the one that was written last is `None`.
-pub(super) struct Index(BTreeMap<u8, Option<Vec<Known>>>);
+pub(super) struct Index(BTreeMap<u8, Option<Names>>);
 
 /// The part of SHA-256 of a name that identifies it within its bucket. To find two names with the same
 /// digest takes about 2^64 attempts.
 type NameDigest = [u8; 16];
 
+/// The names of one bucket, in the order of their digests.
+struct Names {
+    known: Vec<Known>,
+    /// Whether each has a row. This is apart, because a `bool` beside the version would take eight bytes.
+    has_row: Vec<bool>,
+}
+
 struct Known {
     name: NameDigest,
     version: i64,
-    has_row: bool,
+}
+
+impl Names {
+    fn of(bucket: &Bucket) -> Self {
+        let of = |(name, written): (&String, &Written)| Known { name: digest(name).1, version: written.version };
+        let mut known: Vec<Known> = bucket.iter().map(of).collect();
+        known.sort_unstable_by_key(|known| known.name);
+        Self { has_row: vec![false; known.len()], known }
+    }
+
+    fn position(&self, name: NameDigest) -> Option<usize> {
+        self.known.binary_search_by_key(&name, |known| known.name).ok()
+    }
 }
 
 /// Where in the index an entry is.
@@ -36,7 +55,7 @@ impl Index {
         let mut versions = Versions::read(sealer, connection, &mut cache)?;
         let mut buckets = BTreeMap::new();
         for number in versions.numbers() {
-            buckets.insert(number, versions.bucket(number)?.map(known));
+            buckets.insert(number, versions.bucket(number)?.map(Names::of));
             versions.forget(number);
         }
         Ok(Self(buckets))
@@ -48,17 +67,16 @@ impl Index {
     /// [`VersionsError::Foreign`] if the versions that would contain it are not those that were written last.
     pub(super) fn find(&self, name: &str) -> Result<Option<Found>, VersionsError> {
         let (bucket, name) = digest(name);
-        let Some(known) = self.0.get(&bucket) else { return Ok(None) };
-        let known = known.as_ref().ok_or(VersionsError::Foreign)?;
-        let found = known.binary_search_by_key(&name, |known| known.name).ok();
-        Ok(found.map(|at| Found { bucket, at, version: known[at].version }))
+        let Some(names) = self.0.get(&bucket) else { return Ok(None) };
+        let names = names.as_ref().ok_or(VersionsError::Foreign)?;
+        Ok(names.position(name).map(|at| Found { bucket, at, version: names.known[at].version }))
     }
 
     /// Records that an entry has a row.
     pub(super) fn has_row(&mut self, found: Option<Found>) {
         let Some(Found { bucket, at, .. }) = found else { return };
-        if let Some(known) = self.0.get_mut(&bucket).and_then(|known| known.as_mut()?.get_mut(at)) {
-            known.has_row = true;
+        if let Some(has_row) = self.0.get_mut(&bucket).and_then(|names| names.as_mut()?.has_row.get_mut(at)) {
+            *has_row = true;
         }
     }
 
@@ -71,12 +89,10 @@ impl Index {
         let mut cache = Cache::default();
         let mut versions = Versions::read(sealer, connection, &mut cache)?;
         let mut missing = Vec::new();
-        for (number, known) in &self.0 {
-            let Some(known) = known.as_ref().filter(|known| known.iter().any(|known| !known.has_row)) else { continue };
+        for (number, names) in &self.0 {
+            let Some(names) = names.as_ref().filter(|names| names.has_row.contains(&false)) else { continue };
             for (name, written) in versions.bucket(*number)?.into_iter().flatten() {
-                let (_, of_name) = digest(name);
-                let at = known.binary_search_by_key(&of_name, |known| known.name);
-                if at.is_ok_and(|at| !known[at].has_row) {
+                if names.position(digest(name).1).is_some_and(|at| !names.has_row[at]) {
                     missing.push((name.clone(), *written));
                 }
             }
@@ -84,14 +100,6 @@ impl Index {
         missing.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(missing)
     }
-}
-
-fn known(bucket: &Bucket) -> Vec<Known> {
-    let of =
-        |(name, written): (&String, &Written)| Known { name: digest(name).1, version: written.version, has_row: false };
-    let mut known: Vec<Known> = bucket.iter().map(of).collect();
-    known.sort_unstable_by_key(|known| known.name);
-    known
 }
 
 /// The bucket of a name, and the rest of its digest that identifies it there.
