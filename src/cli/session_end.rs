@@ -75,7 +75,7 @@ fn rest(rotation: &Rotation, now: Timestamp, wait: bool) -> Option<Timestamp> {
         State::Blocked { .. } | State::Closed { .. } => return None,
     };
     // Asked for by an operator, the removal of the old key waits for nothing.
-    let wait = wait && !rotation.is_hurried();
+    let wait = wait && !rotation.named.contains(&rotation.opened.old_key);
     Some(match (rotation.waiting_until.filter(|_| wait), phase) {
         (Some(until), Phase::StoredNew { .. }) => until.max(now).plus(policy.quarantine + policy.settle),
         (Some(until), _) => until.max(now).plus(policy.settle),

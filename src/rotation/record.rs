@@ -88,7 +88,7 @@ pub struct Rotation {
     pub lost_creates: Vec<LostCreate>,
     /// Keys that an operator said are not of this rotation.
     pub kept: BTreeSet<AccessKeyId>,
-    /// Keys that an operator named to be deleted, and that are not deleted yet. Of the old key see [`Self::is_hurried`].
+    /// Keys that an operator named to be deleted, and that are not deleted yet.
     pub named: BTreeSet<AccessKeyId>,
     /// Whether an operator asked to give up.
     pub abort_asked: bool,
@@ -226,12 +226,6 @@ impl Rotation {
     #[must_use]
     pub fn is_strangers(&self, key: &AccessKeyId) -> bool {
         *key != self.opened.old_key && self.made().is_none_or(|made| made.key != *key)
-    }
-
-    /// Whether an operator wants the old key deleted without a wait. An abort goes before that for as long as it stands.
-    #[must_use]
-    pub fn is_hurried(&self) -> bool {
-        self.named.contains(&self.opened.old_key) && !self.abort_asked
     }
 
     /// Whether an operator wants the old key active: rotator does not deactivate it again.

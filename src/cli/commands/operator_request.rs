@@ -15,6 +15,7 @@ use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::clock::Clock;
+use crate::journal::line::Line;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
@@ -66,10 +67,13 @@ pub(super) fn submit(
         End { command: CommandKind::Decide, waiting_ok: false },
     )?;
     // The work is done and shown: a journal that cannot be read now does not change its result.
-    let after = block_on(Box::pin(async { Ok(held.journal.store().summary(id).await.ok().flatten()) }));
-    if let Ok(Some(found)) = after
+    let after = block_on(Box::pin(async {
+        let store = held.journal.store();
+        Ok((store.summary(id).await.ok().flatten(), store.lines(id).await.unwrap_or_default()))
+    }));
+    if let Ok((Some(found), lines)) = after
         && !found.rotation.is_closed()
-        && let Some(words) = still_asked(&asked, &found.rotation)
+        && let Some(words) = still_asked(&asked, &found.rotation, &lines)
     {
         context.terminal.say(&format!("{}: {words}", found.rotation.opened.user));
     }
@@ -77,16 +81,24 @@ pub(super) fn submit(
 }
 
 /// What is said of a request when the rotation is still open after it.
-fn still_asked(asked: &OperatorRequest, rotation: &Rotation) -> Option<String> {
+fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> Option<String> {
     let old = &rotation.opened.old_key;
     match asked {
         OperatorRequest::DeleteKey { key } if !rotation.named.contains(key) => None,
         OperatorRequest::DeleteKey { key } if key == old => Some(on_record(key)),
         OperatorRequest::DeleteKey { key } => Some(later(key)),
-        OperatorRequest::TakeAbortBack if rotation.is_hurried() => {
-            Some(format!("the abort is taken back, so what was asked for before it counts: {}", on_record(old)))
+        OperatorRequest::TakeAbortBack => {
+            let of_old =
+                |line: &Line| matches!(&line.event, Event::Asked(OperatorRequest::DeleteKey { key }) if key == old);
+            let again = match lines.iter().any(of_old) {
+                true => format!(
+                    "; the abort ended the request to delete {old} without a wait, and `rotator rotate {} --now` makes it again",
+                    quoted(rotation.opened.user.as_str())
+                ),
+                false => String::new(),
+            };
+            Some(format!("the abort is taken back{again}"))
         }
-        OperatorRequest::TakeAbortBack => Some("the abort is taken back".to_owned()),
         OperatorRequest::Abort
         | OperatorRequest::ReactivateOld
         | OperatorRequest::KeepKey { .. }

@@ -106,8 +106,7 @@ fn user_of(rotation: &Rotation) -> String {
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     // An operator may change an earlier decision about a key.
-    let is_open = |key: &&AccessKeyId| **key != rotation.opened.old_key || rotation.is_hurried();
-    let mut keys: Vec<AccessKeyId> = rotation.late_keys.union(&rotation.named).filter(is_open).cloned().collect();
+    let mut keys: Vec<AccessKeyId> = rotation.late_keys.union(&rotation.named).cloned().collect();
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
     }

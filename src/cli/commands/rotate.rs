@@ -243,7 +243,7 @@ impl Named {
             let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
             let Some(Summary { rotation, .. }) = found else { continue };
             let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
-            if rotation.is_hurried() && !rotation.is_closed() {
+            if rotation.named.contains(old) && !rotation.is_closed() {
                 context.terminal.say(&format!("{user}: {}", on_record(old)));
             }
             if now && old_key_may_work(&rotation) {
@@ -310,7 +310,7 @@ fn takes_the_request(rotation: &Rotation) -> bool {
             matches!(reason, BlockReason::UserNotFound { .. } | BlockReason::OldKeyReactivated { .. })
         }
     };
-    !is_asked && !rotation.is_never_deactivated_again() && !rotation.is_hurried()
+    !is_asked && !rotation.is_never_deactivated_again() && !rotation.named.contains(&rotation.opened.old_key)
 }
 
 /// Journals for the chosen rotations that the old key is to be deleted without a wait, as `resolve --finish` does. Every

@@ -205,7 +205,7 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
     // A rotation that `rotate --now` opened has neither wait, and so has one of a run without both.
     let policy = &rotation.opened.policy;
-    let is_named = rotation.is_hurried() || (policy.overlap.is_zero() && policy.quarantine.is_zero());
+    let is_named = rotation.named.contains(&rotation.opened.old_key) || (policy.overlap.is_zero() && policy.quarantine.is_zero());
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
         State::InDoubt { phase, .. } if rotation.abort_asked => phase,
@@ -258,10 +258,6 @@ fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
     if rotation.abort_asked {
         let how = match rotation.discards() {
             Some(_) => format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"),
-            None if rotation.named.contains(&rotation.opened.old_key) => format!(
-                "`rotator abort {user} --undo` takes the abort back; the old key is then deleted without a wait, as was asked \
-                 for before"
-            ),
             None => format!("`rotator abort {user} --undo` takes the abort back, and the rotation continues"),
         };
         return vec![("to undo", how)];

@@ -154,11 +154,13 @@ fn gives_the_user_up(before: &Rotation, asked: &OperatorRequest) -> bool {
         }
 }
 
-/// Of words that contradict each other the last counts, until it is taken back.
+/// Of words that contradict each other the last counts.
 fn record_asked(next: &mut Rotation, asked: &OperatorRequest) {
     match asked {
-        // An earlier request to delete the old key stays on record: it counts again if the abort is taken back.
-        OperatorRequest::Abort => next.abort_asked = true,
+        OperatorRequest::Abort => {
+            next.abort_asked = true;
+            next.named.remove(&next.opened.old_key);
+        }
         OperatorRequest::TakeAbortBack => {
             next.abort_asked = false;
             next.user_given_up = false;

@@ -25,7 +25,7 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let policy = &rotation.opened.policy;
     let old = &rotation.opened.old_key;
     delete_named(rotation, observed)?;
-    let at_operators_request = rotation.is_hurried();
+    let at_operators_request = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made);
     let due = rotation.followed_since(stored_at).plus(policy.overlap);
     let stays = rotation.is_never_deactivated_again();
@@ -243,7 +243,7 @@ pub(super) fn next_deactivated(
         }
     }
     delete_named(rotation, observed)?;
-    let at_operators_request = rotation.is_hurried();
+    let at_operators_request = rotation.named.contains(old);
     let quarantine = rotation.opened.policy.quarantine;
     let due = deactivated_at.plus(quarantine);
     let quarantine = || Step::Wait { until: due, why: QUARANTINE.to_owned() };

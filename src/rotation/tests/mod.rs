@@ -390,10 +390,6 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("a lost write of the new pair", |rotation| change_made(rotation, |made| made.write_may_land = true)),
         ("a lost write of the old pair", |rotation| change_made(rotation, |made| made.old_may_land = true)),
         ("old key named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(OLD) })),
-        ("old key named before an abort", |rotation| {
-            say(rotation, OperatorRequest::DeleteKey { key: key(OLD) });
-            say(rotation, OperatorRequest::Abort);
-        }),
         ("new key named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(NEW) })),
         ("stranger named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(STRANGER) })),
         ("new key kept", |rotation| say(rotation, OperatorRequest::KeepKey { key: key(NEW) })),

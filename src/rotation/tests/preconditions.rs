@@ -215,7 +215,7 @@ impl Ground<'_> {
     fn old_may_be_deleted(&self, phase: &Phase) -> Verdict {
         let (rotation, old) = (self.rotation, &self.rotation.opened.old_key);
         self.old_may_go()?;
-        if rotation.named.contains(old) && !rotation.abort_asked {
+        if rotation.named.contains(old) {
             return Ok(());
         }
         if self.status(old).is_none() {

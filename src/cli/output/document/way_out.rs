@@ -31,14 +31,10 @@ pub(super) fn of(rotation: &Rotation, reason: &BlockReason) -> (String, String) 
 /// Nothing has been done for the abort yet, so the rotation can still go on as before.
 fn no_place_is_back(rotation: &Rotation, places: &[String]) -> String {
     let user = quoted(rotation.opened.user.as_str());
-    let then = match rotation.named.contains(&rotation.opened.old_key) {
-        true => "the old key is then deleted without a wait, as was asked for before the abort",
-        false => "the rotation then continues as before, with its overlap and quarantine",
-    };
     format!(
         "an abort was asked for, but no place holds the old pair, of which rotator keeps no copy; both keys stay until you \
-         decide; to keep the new key, take the abort back: {then}; to go back to the old key, put the old pair into {}, then \
-         `rotator resume {user}`",
+         decide; to keep the new key, take the abort back: the rotation then continues as before, with its overlap and \
+         quarantine; to go back to the old key, put the old pair into {}, then `rotator resume {user}`",
         places.join(", ")
     )
 }
