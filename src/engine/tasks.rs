@@ -48,8 +48,8 @@ pub(super) struct Rest<N, C, S> {
     pub(super) task: S,
 }
 
-/// How many second parts are gathered for each one that may still come, once every first part has begun. One slow first
-/// part does not keep all others waiting.
+/// How many second parts are gathered for each first part that is still at work, once every first part has begun. One that
+/// is slow, or that waits, does not keep all others waiting.
 const GATHERED_FOR_EACH_TO_COME: usize = 7;
 
 /// As [`for_each`], with tasks that may have a second part. Second parts are gathered, so that they can share what is read for
@@ -85,8 +85,10 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
                 permit = under_way.clone().acquire_owned() => started = permit.ok(),
             }
         }
-        let most_to_come = if items.peek().is_some() { usize::MAX } else { firsts.len() };
-        let wanted = (rest.gather)(ended).min(most_to_come.saturating_mul(GATHERED_FOR_EACH_TO_COME));
+        // One of those at work is this loop.
+        let at_work = most.saturating_sub(under_way.available_permits() + 1);
+        let to_come = if items.peek().is_some() { usize::MAX } else { at_work.min(firsts.len()) };
+        let wanted = (rest.gather)(ended).min(to_come.saturating_mul(GATHERED_FOR_EACH_TO_COME));
         if gathered.len() >= wanted {
             let now = (rest.now)();
             ready.extend(gathered.drain(..).map(|part| (part, now)));
@@ -213,28 +215,30 @@ mod tests {
         assert_eq!(*told.lock().expect("no panic"), order);
     }
 
+    /// A first part that is at work keeps fewer than seven others waiting, and one that has given its right back keeps none.
     #[tokio::test]
     async fn one_slow_first_part_does_not_keep_the_others_waiting() {
-        let second_ended = Arc::new(tokio::sync::Notify::new());
-        let first = |number: usize, _| {
-            let second_ended = second_ended.clone();
-            async move {
-                if number == 0 {
-                    second_ended.notified().await;
+        for (is_at_work, others) in [(true, GATHERED_FOR_EACH_TO_COME), (false, 1)] {
+            let second_ended = Arc::new(tokio::sync::Notify::new());
+            let first = |number: usize, started: Option<Started>| {
+                let second_ended = second_ended.clone();
+                async move {
+                    if number == 0 {
+                        let _right = started.filter(|_| is_at_work);
+                        second_ended.notified().await;
+                    }
+                    Part::First(number)
                 }
-                Part::First(number)
-            }
-        };
-        let second = |number: usize, _, _| {
-            second_ended.notify_one();
-            std::future::ready(number)
-        };
-        let mut ended = Vec::new();
-        let rest = Rest { gather: |_| usize::MAX, now: || Duration::ZERO, task: second };
-        let all =
-            in_two_parts(0..=GATHERED_FOR_EACH_TO_COME, 20, first, rest, |result| ended.push(result.expect("ends")));
-        tokio::time::timeout(Duration::from_secs(20), all).await.expect("the second parts of the others begin");
-        assert_eq!(ended.last(), Some(&0));
-        assert_eq!(ended.len(), GATHERED_FOR_EACH_TO_COME + 1);
+            };
+            let second = |number: usize, _, _| {
+                second_ended.notify_one();
+                std::future::ready(number)
+            };
+            let mut ended = Vec::new();
+            let rest = Rest { gather: |_| usize::MAX, now: || Duration::ZERO, task: second };
+            let all = in_two_parts(0..=others, 20, first, rest, |result| ended.push(result.expect("ends")));
+            tokio::time::timeout(Duration::from_secs(20), all).await.expect("the second parts of the others begin");
+            assert_eq!((ended.last(), ended.len()), (Some(&0), others + 1));
+        }
     }
 }

@@ -7,7 +7,7 @@ use rotator::sandbox::{Action, Sandbox};
 
 use crate::support::program::{Ended, Program, sandbox_with_slashes, user_with_entries};
 
-/// With one call in flight, 4 rotations are under way at once, and the removals of all later ones are gathered.
+/// With one call in flight, 6 rotations are under way at once, and the removals of all later ones are gathered.
 const KEYS: usize = 200;
 
 /// The most scans that are allowed for these keys. Without gathering there are twice as many, and more.

@@ -25,6 +25,9 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::time::Timestamp;
 
+/// The words of an error for a call that got no answer, or a part of one.
+pub const NO_ANSWER: &str = "no whole answer";
+
 /// AWS sends no response of this size, so a retry would fail the same way.
 const TOO_LARGE: &str = "the answer is larger than 16 MiB, and rotator reads no more of one";
 
@@ -300,7 +303,7 @@ impl AwsCallError {
             }
             Stage::NoAnswer(why) => {
                 let from = self.call.endpoint.as_ref().map(|endpoint| format!(" from {endpoint}")).unwrap_or_default();
-                words.and(format!("no whole answer{from}: ")).theirs(&Said::of(why))
+                words.and(format!("{NO_ANSWER}{from}: ")).theirs(&Said::of(why))
             }
             Stage::Unreadable(why) => words.and(*why),
             Stage::Error(code) => code_in_words(words.and("AWS answered "), code),

@@ -40,6 +40,7 @@ mod sts;
 
 pub use accounts::{Access, Role};
 pub use client::{Aws, ConnectError};
+pub use error::NO_ANSWER;
 pub use mfa::{AskCode, CodeRequest, MfaCode, MfaSessions};
 pub use parameter_store::ParameterStore;
 pub use secrets_manager::SecretsManagerStore;

@@ -126,9 +126,7 @@ impl Append {
                 ":at": self.at, ":seq": seq, ":summary": self.summary,
             })?;
         if self.renames {
-            connection
-                .prepare_cached("UPDATE rotation SET user = ?2 WHERE id = ?1 AND user <> ?2")?
-                .execute((id, &self.user))?;
+            connection.prepare_cached("UPDATE rotation SET user = ?2 WHERE id = ?1")?.execute((id, &self.user))?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ const MANY: usize = 8;
 
 /// How long changes are gathered while many rotations are under way. A transaction takes about as long on a fast disk, and
 /// writes each changed page whatever the number of changes in it: with this pause there are half as many transactions, and
-/// a run at a latency of 0 ms takes a twentieth less CPU. A change that comes alone never waits.
+/// a run at a latency of 0 ms takes a twentieth less CPU. After a transaction with few changes none waits.
 const GATHERING: Duration = Duration::from_millis(1);
 
 struct Job {

@@ -3,7 +3,7 @@
 mod watch;
 
 use super::named_rotation;
-use crate::adapters::sqlite_journal::SyncReader;
+use crate::adapters::sqlite_journal::{JournalLock, SyncReader};
 use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -66,7 +66,7 @@ fn look(context: &Context, args: &StatusArgs) -> Result<Seen, CliError> {
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return Ok(Seen { body: empty(context, None), line: String::new(), exit: Exit::Done });
     };
-    let look = Look { at_work: journal::held_by(&config.journal), ..context.terminal.look() };
+    let look = Look { at_work: JournalLock::holder(&config.journal), ..context.terminal.look() };
     if args.rotation.is_none() && !args.all && !context.terminal.is_json() {
         let overview = reader.overview().map_err(|error| storage_failed(&error))?;
         let shown = Shown::of(&overview);
@@ -226,7 +226,7 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     };
     let goes_on = tally.waiting + tally.failed > 0;
     let open = match (goes_on, tally.needs_operator() > 0, next) {
-        (true, ..) if let Some(process) = look.at_work => format!(": a rotator is at work on them (pid {process})"),
+        (true, _, None) if let Some(process) = look.at_work => format!(": another rotator is at work (pid {process})"),
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
         // Others can go on now.

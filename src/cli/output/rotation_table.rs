@@ -252,14 +252,15 @@ fn next(rotation: &RotationRow<'_>, look: &Look) -> String {
         (Some(until), ..) if until <= times.now() => format!("now: {}", now(look)),
         (Some(until), ..) => format!("{} {}", to_come(rotation.last_error), times.until(until)),
         (None, _, Some(_)) => "failed for now, see below".to_owned(),
-        (None, Some(_), None) if look.at_work.is_none() => "outcome not known yet".to_owned(),
+        (None, Some(_), None) if look.at_work.is_some() => "in progress".to_owned(),
+        (None, Some(_), None) => "outcome not known yet".to_owned(),
         (None, _, None) => now(look).to_owned(),
     }
 }
 
-/// What continues a rotation that can go on now.
+/// What continues a rotation that can go on now. A rotator that is at work may have been told to advance others only.
 fn now(look: &Look) -> &'static str {
-    if look.at_work.is_some() { "in progress" } else { "rotator resume" }
+    if look.at_work.is_some() { "a rotator is at work" } else { "rotator resume" }
 }
 
 /// What follows the usual waits.

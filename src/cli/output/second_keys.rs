@@ -20,7 +20,7 @@ pub fn shared<'m>(messages: impl IntoIterator<Item = &'m str>) -> Option<String>
         Some((before, (_, after))) => format!("{before}--exclude USER leaves{after}"),
         None => tail.to_owned(),
     };
-    Some(format!("users with two keys: {tail}"))
+    Some(format!("the second key of a user: {tail}"))
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
         let all = shared([one.as_str(), other.as_str()]).expect("several");
         assert_eq!(own(&one), "user alice has this second active key: delete it");
         assert_eq!(own("another reason"), "another reason");
-        assert!(all.starts_with("users with two keys: with `[policy] spare_key"), "{all}");
+        assert!(all.starts_with("the second key of a user: with `[policy] spare_key"), "{all}");
         assert!(all.contains("--exclude USER leaves this one out") && !all.contains("alice"), "{all}");
     }
 }

@@ -205,7 +205,8 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
     // A rotation that `rotate --now` opened has neither wait, and so has one of a run without both.
     let policy = &rotation.opened.policy;
-    let is_named = rotation.named.contains(&rotation.opened.old_key) || (policy.overlap.is_zero() && policy.quarantine.is_zero());
+    let is_named =
+        rotation.named.contains(&rotation.opened.old_key) || (policy.overlap.is_zero() && policy.quarantine.is_zero());
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
         State::InDoubt { phase, .. } if rotation.abort_asked => phase,
@@ -218,7 +219,7 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
     let quarantine = rotation.opened.policy.quarantine;
     let when = when.unwrap_or_else(|| match look.at_work {
-        Some(process) => format!("in the rotator that is at work (pid {process})"),
+        Some(process) => format!("by the rotator that is at work (pid {process}), or with the next `rotator resume`"),
         None => "with the next `rotator resume`".to_owned(),
     });
     if rotation.abort_asked {

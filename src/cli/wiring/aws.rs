@@ -118,7 +118,7 @@ impl AwsAccounts {
 }
 
 /// The variables that lead calls to AWS elsewhere.
-const LEADING: [&str; 9] = [
+const LEADING: [&str; 11] = [
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL_IAM",
@@ -126,6 +126,8 @@ const LEADING: [&str; 9] = [
     "AWS_ENDPOINT_URL_SSM",
     "HTTPS_PROXY",
     "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
     "ALL_PROXY",
     "all_proxy",
 ];

@@ -1,13 +1,7 @@
 //! The journal of the command line: held by the one process that writes it, or open for reading.
 
-use std::ffi::OsString;
-use std::fs::{File, TryLockError};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-
-use rustix::io::Errno;
-use rustix::process::Pid;
 
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::cli::error::{CliError, DOCTOR_FOR_THE_REST};
@@ -49,22 +43,6 @@ pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError
 /// Exit code 1 if the journal cannot be read.
 pub fn read(path: &Path) -> Result<Option<SyncReader>, CliError> {
     SqliteJournal::open_read_only(path).map_err(|error| journal_failed(&error))
-}
-
-/// The other process that holds the lock of the journal, if one does. Asked for by commands that only read.
-#[must_use]
-pub fn held_by(path: &Path) -> Option<u32> {
-    let mut name = OsString::from(path);
-    name.push(".lock");
-    let file = File::open(name).ok()?;
-    let mut text = String::new();
-    (&file).take(32).read_to_string(&mut text).ok()?;
-    let number: u32 = text.trim().parse().ok()?;
-    // The file stays when its process ends. To try the lock could keep another rotator from taking it at that moment, so
-    // it is tried only where a process of this number exists.
-    let process = Pid::from_raw(i32::try_from(number).ok()?)?;
-    let exists = !matches!(rustix::process::test_kill_process(process), Err(Errno::SRCH));
-    (exists && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))).then_some(number)
 }
 
 fn journal_failed(error: &dyn std::error::Error) -> CliError {

@@ -17,7 +17,7 @@ use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
 use super::context::Context;
 use super::error::CliError;
 use super::host_env::HostEnv;
-use crate::adapters::aws::MfaSessions;
+use crate::adapters::aws::{MfaSessions, NO_ANSWER};
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
 use crate::engine::accounts::SessionError;
@@ -150,10 +150,15 @@ pub fn not_connected(error: &SessionError, host: &HostEnv) -> CliError {
     match error {
         SessionError::Caller(caller) => match caller.kind {
             CallErrorKind::Credentials => CliError { is_about_credentials: true, ..failed },
-            CallErrorKind::Unavailable | CallErrorKind::Throttled => CliError { hint: no_answer_hint(host), ..failed },
-            CallErrorKind::Denied | CallErrorKind::Invalid | CallErrorKind::NoSuchEntity | CallErrorKind::Other => {
-                failed
+            CallErrorKind::Unavailable if caller.message.contains(NO_ANSWER) => {
+                CliError { hint: no_answer_hint(host), ..failed }
             }
+            CallErrorKind::Unavailable
+            | CallErrorKind::Throttled
+            | CallErrorKind::Denied
+            | CallErrorKind::Invalid
+            | CallErrorKind::NoSuchEntity
+            | CallErrorKind::Other => failed,
         },
         SessionError::SameAccount { .. } => failed,
     }

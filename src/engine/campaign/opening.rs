@@ -97,7 +97,9 @@ impl Engine {
         begin: Begin,
     ) -> impl Future<Output = Result<Advanced, JournalError>> + Send + 'static {
         let session = self.session.clone();
-        let Some((journal, _kept)) = journal else { return self.replayed(id, begin).left_future() };
+        let Some((journal, kept)) = journal else { return self.replayed(id, begin).left_future() };
+        // From here on the right to be under way bounds how many are in memory.
+        drop(kept);
         async move { Box::pin(advance(&session, journal, begin)).await }.right_future()
     }
 

@@ -53,8 +53,8 @@ const MOST_STEPS: usize = 400;
 /// What a rotation begins with.
 #[derive(Default)]
 pub struct Begin {
-    /// The right to be under way. It is given back when the rotation begins to wait: for a known time, for its new key to
-    /// work, or before another try.
+    /// The right to be under way. It is given back when the rotation begins to wait for a known time. With a `place` it is
+    /// also given back during a wait for the new key to work and before another try: the place bounds these rotations.
     pub started: Option<Started>,
     /// One of the permits that bound how many new keys are in memory at once. It is given back as soon as no new key can
     /// be in memory only.
@@ -66,6 +66,13 @@ pub struct Begin {
     /// When the rotation had reached its present state at the latest, by the monotonic clock. `None`: it may have reached it
     /// just now.
     pub since: Option<Duration>,
+}
+
+/// Gives the right to be under way back before a short wait, if a place still bounds how many such rotations there are.
+fn give_back(started: &mut Option<Started>, place: Option<&OwnedSemaphorePermit>) {
+    if place.is_some() {
+        *started = None;
+    }
 }
 
 /// Advances one rotation as far as possible now.
@@ -242,7 +249,7 @@ impl Executor<'_> {
             tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
             return self.sleep_towards(journal, until).await;
         }
-        self.started = None;
+        give_back(&mut self.started, self.place.as_ref());
         tokio::select! {
             () = self.session.clock.sleep(OF_A_CALL.after(self.failures)) => {}
             () = self.session.stop.wait() => {}
@@ -348,8 +355,8 @@ impl Executor<'_> {
                 let began = session.clock.monotonic();
                 let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
                 let how = ProofOptions { times, span, denied };
-                // AWS takes seconds until it knows a new key, and this rotation costs nothing meanwhile.
-                let on_wait = || self.started = None;
+                // AWS takes seconds until it knows a new key, and this rotation costs little meanwhile.
+                let on_wait = || give_back(&mut self.started, self.place.as_ref());
                 let proof = prove(session, self.account, opened, &made.key, secret, how, on_wait).await;
                 let span = Span { began, ended: session.clock.monotonic() };
                 if stored {

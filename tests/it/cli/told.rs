@@ -46,7 +46,7 @@ fn a_rotation_at_which_another_process_works_is_not_one_to_resume() {
     bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["run"]).code(3);
     bench.sandbox.advance(std::time::Duration::from_secs(3 * 3600));
     let held = JournalLock::acquire(&bench.path("journal.db")).expect("nobody has it");
-    let at_work = format!("a rotator is at work on them (pid {})", std::process::id());
+    let at_work = format!("another rotator is at work (pid {})", std::process::id());
     let status = bench.run(&["status"]).code(0).prints(&at_work);
     assert!(!status.stdout.contains("rotator resume"), "{}", status.stdout);
     drop(held);
