@@ -180,7 +180,7 @@ impl Clock {
 
 /// The time as a type of the standard library.
 pub(super) fn system_time(time: Timestamp) -> SystemTime {
-    SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH)
+    SystemTime::from(time)
 }
 
 /// `length` random characters of `alphabet`, whose size must divide 256.

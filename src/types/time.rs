@@ -44,8 +44,8 @@ impl Timestamp {
 
     /// The same moment on the clocks of a zone.
     #[must_use]
-    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> jiff::ZonedDateTime {
-        self.0.to_zoned_datetime(zone.clone())
+    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> jiff::Zoned {
+        self.0.to_zoned(zone.clone())
     }
 
     /// How long after `earlier` this is; zero if it is before.
