@@ -226,7 +226,11 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     };
     let goes_on = tally.waiting + tally.failed > 0;
     let open = match (goes_on, tally.needs_operator() > 0, next) {
-        (true, _, None) if let Some(process) = look.at_work => format!(": another rotator is at work (pid {process})"),
+        (true, _, next) if let Some(process) = look.at_work => {
+            let later = next.filter(|next| *next > look.times.now() && tally.failed == 0);
+            let later = later.map(|next| format!(", and the next step is due after {}", look.times.local(next)));
+            format!(": another rotator is at work (pid {process}){}", later.unwrap_or_default())
+        }
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
         // Others can go on now.

@@ -258,7 +258,7 @@ fn next(rotation: &RotationRow<'_>, look: &Look) -> String {
     }
 }
 
-/// What continues a rotation that can go on now. A rotator that is at work may have been told to advance others only.
+/// What continues a rotation that can go on now. A rotator that is at work may advance others only.
 fn now(look: &Look) -> &'static str {
     if look.at_work.is_some() { "a rotator is at work" } else { "rotator resume" }
 }

@@ -23,7 +23,7 @@ use self::effects::FRESH;
 use self::fact_age::{Facts, Span};
 use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
 pub use self::state::{Advanced, StopReason};
-use self::waits::look_again;
+use self::waits::{give_back, look_again};
 use crate::engine::accounts::Account;
 use crate::engine::backoff::OF_A_CALL;
 use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
@@ -66,13 +66,6 @@ pub struct Begin {
     /// When the rotation had reached its present state at the latest, by the monotonic clock. `None`: it may have reached it
     /// just now.
     pub since: Option<Duration>,
-}
-
-/// Gives the right to be under way back before a short wait, if a place still bounds how many such rotations there are.
-fn give_back(started: &mut Option<Started>, place: Option<&OwnedSemaphorePermit>) {
-    if place.is_some() {
-        *started = None;
-    }
 }
 
 /// Advances one rotation as far as possible now.

@@ -1,6 +1,10 @@
-//! How long `--wait` sleeps before it checks a rotation again.
+//! How long `--wait` sleeps before it checks a rotation again, and what a shorter wait gives back.
 
 use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::engine::tasks::Started;
 
 /// `--wait` checks again after a tenth of the remaining time, within these bounds, so that a reverted place is reported
 /// early.
@@ -12,6 +16,13 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 pub(super) fn look_again(left: Duration) -> Duration {
     let tenth = (left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1);
     left.min(tenth).max(SHORTEST_WAIT)
+}
+
+/// Gives the right to be under way back before a short wait, if a place still bounds how many such rotations there are.
+pub(super) fn give_back(started: &mut Option<Started>, place: Option<&OwnedSemaphorePermit>) {
+    if place.is_some() {
+        *started = None;
+    }
 }
 
 #[cfg(test)]
