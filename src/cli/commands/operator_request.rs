@@ -65,7 +65,8 @@ pub(super) fn submit(
         &[id],
         false,
         End { command: CommandKind::Decide, waiting_ok: false },
-    )?;
+    )
+    .map_err(after_the_request)?;
     // The work is done and shown: a journal that cannot be read now does not change its result.
     let after = block_on(Box::pin(async {
         let store = held.journal.store();
@@ -80,6 +81,13 @@ pub(super) fn submit(
     Ok(exit)
 }
 
+/// A failure after the request was journaled: the next `resume` carries the request out.
+fn after_the_request(error: CliError) -> CliError {
+    let recorded =
+        |text: &str| text.replacen("nothing was changed", "the request is on record, and nothing else was changed", 1);
+    CliError { message: recorded(&error.message), hint: recorded(&error.hint), ..error }
+}
+
 /// What is said of a request when the rotation is still open after it.
 fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> Option<String> {
     let old = &rotation.opened.old_key;
@@ -90,7 +98,10 @@ fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> 
         OperatorRequest::TakeAbortBack => {
             let of_old =
                 |line: &Line| matches!(&line.event, Event::Asked(OperatorRequest::DeleteKey { key }) if key == old);
-            let again = match lines.iter().any(of_old) {
+            let policy = &rotation.opened.policy;
+            // Without both waits, as `rotate --now` opens it, the rotation needs no such request.
+            let waits = !policy.overlap.is_zero() || !policy.quarantine.is_zero();
+            let again = match waits && lines.iter().any(of_old) {
                 true => format!(
                     "; the abort ended the request to delete {old} without a wait, and `rotator rotate {} --now` makes it again",
                     quoted(rotation.opened.user.as_str())

@@ -86,7 +86,7 @@ fn an_abort_that_waits_is_called_so_and_can_be_taken_back() {
     let bench = Bench::with_users(&[USER]);
     let old = bench.key_of(USER);
     bench.sandbox.arm(Fault::new(FaultKind::LostReplyAfter).on(Action::CreateAccessKey));
-    bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["run"]).code(3);
+    bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["run", "--overlap", "1h"]).code(3);
     let waits = |text: &str| assert!(!text.contains("goes on") && !text.contains("no new key yet"), "{text}");
     waits(&bench.run(&["abort", USER]).code(3).prints("being undone, next in ").stdout);
     waits(&bench.run(&["status"]).code(0).prints("being undone, next in ").stdout);
@@ -107,6 +107,25 @@ fn an_abort_that_waits_is_called_so_and_can_be_taken_back() {
         .code(3)
         .says(&format!("the abort ended the request to delete {old} without a wait"))
         .says(&format!("`rotator rotate {USER} --now` makes it again"));
+    for _ in 0..4 {
+        bench.sandbox.advance(Duration::from_secs(7200));
+        bench.run(&["resume"]);
+    }
+    bench.assert_rotated(USER, &old);
+}
+
+/// A rotation without waits needs no request to hurry, and the abort has ended none.
+#[test]
+fn an_abort_of_a_rotation_opened_with_now_is_taken_back_and_it_hurries_still() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.sandbox.arm(Fault::new(FaultKind::LostReplyAfter).on(Action::CreateAccessKey));
+    bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["rotate", USER, "--now", "--yes"]).code(3);
+    let nowhere = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    let abort = bench.run_in(nowhere, &["abort", USER]).code(3).says("the request is on record, and nothing else was");
+    assert!(!abort.stderr.contains("; nothing was changed"), "{}", abort.stderr);
+    let undone = bench.run(&["abort", USER, "--undo"]).code(3).says("the abort is taken back");
+    assert!(!undone.stderr.contains("makes it again"), "{}", undone.stderr);
     for _ in 0..4 {
         bench.sandbox.advance(Duration::from_secs(7200));
         bench.run(&["resume"]);
