@@ -100,10 +100,17 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
         } else if let Some((part, since)) = ready.pop_front() {
             first_is_next = true;
             seconds.spawn((rest.task)(part, since, started));
-        } else if let Some(result) = next_ended(&mut firsts, &mut seconds).await {
-            take_part(result, &mut gathered, &mut ended, &mut take);
         } else {
-            return;
+            // A first part that begins to wait gives its right back, and does not end: what is gathered may begin then.
+            let one_more = u32::try_from(under_way.available_permits() + 1).unwrap_or(u32::MAX);
+            tokio::select! {
+                biased;
+                Some(result) = next_ended(&mut firsts, &mut seconds) => {
+                    take_part(result, &mut gathered, &mut ended, &mut take);
+                }
+                Ok(_) = under_way.acquire_many(one_more), if !gathered.is_empty() => {}
+                else => return,
+            }
         }
     }
 }
@@ -213,6 +220,34 @@ mod tests {
             "second 5 since 1",
         ];
         assert_eq!(*told.lock().expect("no panic"), order);
+    }
+
+    /// It is at work when the other one ends, and then waits without its right.
+    #[tokio::test]
+    async fn what_is_gathered_begins_when_the_last_first_part_begins_to_wait() {
+        let second_ended = Arc::new(tokio::sync::Notify::new());
+        let first = |number: usize, started: Option<Started>| {
+            let second_ended = second_ended.clone();
+            async move {
+                if number == 0 {
+                    for _ in 0..100 {
+                        tokio::task::yield_now().await;
+                    }
+                    drop(started);
+                    second_ended.notified().await;
+                }
+                Part::First(number)
+            }
+        };
+        let second = |number: usize, _, _| {
+            second_ended.notify_one();
+            std::future::ready(number)
+        };
+        let mut ended = Vec::new();
+        let rest = Rest { gather: |_| usize::MAX, now: || Duration::ZERO, task: second };
+        let all = in_two_parts(0..2, 20, first, rest, |result| ended.push(result.expect("ends")));
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("the second part of the other one begins");
+        assert_eq!(ended, [1, 0]);
     }
 
     /// A first part that is at work keeps fewer than seven others waiting, and one that has given its right back keeps none.

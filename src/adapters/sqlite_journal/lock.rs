@@ -102,7 +102,7 @@ mod tests {
         let held = JournalLock::acquire(&journal).expect("free");
         assert_eq!(JournalLock::holder(&journal), Some(std::process::id()));
         drop(held);
-        assert_eq!(JournalLock::holder(&journal), None, "the file stays, and nobody holds it");
+        assert_eq!(JournalLock::holder(&journal), None, "the lock file is still there, but it is not locked");
         // A look in progress ends during the first pause.
         let look = File::open(lock_path(&journal)).expect("is there");
         look.try_lock_shared().expect("free");

@@ -164,9 +164,9 @@ struct Failed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::queries::KIND;
     use std::sync::Mutex;
 
+    use super::super::queries::KIND;
     use super::*;
     use crate::adapters::private_file;
     use crate::adapters::sqlite;
