@@ -18,6 +18,7 @@ use crate::engine::report::{Report, Went};
 use crate::journal::line::Summary;
 use crate::journal::store::SharedStore;
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// How many rotations are in memory at once as the journal has them.
 const READ_AT_ONCE: usize = 256;
@@ -90,8 +91,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         .map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
     if let Some(failure) = failure {
         if !snapshot.open.is_empty() {
-            let open = snapshot.open.len();
-            let verb = if open == 1 { "rotation is" } else { "rotations are" };
+            let in_flight = in_flight(command, &report, &snapshot);
             let resume = match roles_without_code {
                 0 => "`rotator resume` continues",
                 1 => {
@@ -99,7 +99,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
                 }
                 _ => "`rotator resume` on a terminal continues, which asks for each code",
             };
-            terminal.warn(&format!("{open} {verb} in flight: {resume}"));
+            terminal.warn(&format!("{in_flight}: {resume}"));
         }
         return Err(failure);
     }
@@ -121,6 +121,25 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
 /// The rotations of the command that are in flight.
 fn of_the_named<'s>(report: &Report, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Summary> {
     snapshot.open.iter().filter(|open| report.touched.contains(&open.rotation.id))
+}
+
+/// How many rotations are in flight after a failure. A command about some rotations counts these apart.
+fn in_flight(command: CommandKind, report: &Report, snapshot: &Snapshot) -> String {
+    let are = |number: usize| if number == 1 { "rotation is" } else { "rotations are" };
+    let others = |number: usize| if number == 1 { "1 other".to_owned() } else { format!("{number} others") };
+    let (all, named) = (snapshot.open.len(), of_the_named(report, snapshot).count());
+    if !is_of_some(command) || named == 0 || named == all {
+        return format!("{all} {} in flight", are(all));
+    }
+    format!("{named} named {} in flight, and {}", are(named), others(all - named))
+}
+
+/// Whether the command is about some rotations only.
+const fn is_of_some(command: CommandKind) -> bool {
+    match command {
+        CommandKind::Decide | CommandKind::Rotate => true,
+        CommandKind::Run | CommandKind::Resume => false,
+    }
 }
 
 /// What is left to do for the keys that `rotate` was to rotate. Other rotations do not count.
@@ -185,7 +204,7 @@ fn show(
     if terminal.is_json() {
         return to_stdout(&document::to_bytes(document));
     }
-    let is_of_some = matches!(command, CommandKind::Decide | CommandKind::Rotate);
+    let is_of_some = is_of_some(command);
     let is_shown = |id| !is_of_some || report.touched.contains(&id);
     let rows = document.rotations.iter().filter(|rotation| is_shown(rotation.id)).map(RotationRow::of);
     let mut text = rotation_table::rotation_rows(rows.collect(), look);
@@ -208,9 +227,14 @@ fn of_all(own: Counts, all: Counts, snapshot: &Snapshot, ready: usize) -> (Strin
     (line, table::campaign(snapshot.counts.closed, own))
 }
 
-/// What a command about some rotations did. Others may be in flight.
-fn of_some(own: Counts, ready: usize) -> String {
-    table::counts(own, ready).replacen("nothing in flight", "nothing rotated", 1)
+/// What a command about some rotations did with these, and what else is in flight.
+fn of_some(own: Counts, report: &Report, snapshot: &Snapshot, now: Timestamp) -> (String, Option<String>) {
+    let named = of_the_named(report, snapshot).map(InFlight::of);
+    let line = table::counts(own, ready_of(named, now)).replacen("nothing in flight", "nothing rotated", 1);
+    let others = || snapshot.open.iter().filter(|open| !report.touched.contains(&open.rotation.id));
+    let counts = Counts::of(others().map(|open| &open.rotation));
+    let others = || table::counts(counts, ready_of(others().map(InFlight::of), now));
+    (line, (counts.in_flight > 0).then(|| format!("other rotations: {}", others())))
 }
 
 /// The line of a `run` that found nothing to do.
@@ -240,10 +264,10 @@ fn last_line(
         CommandKind::Rotate if tally.needs_operator() == 0 => "`rotator resume`",
         CommandKind::Run | CommandKind::Resume | CommandKind::Decide | CommandKind::Rotate => "`rotator run`",
     };
-    let is_of_some = matches!(command, CommandKind::Decide | CommandKind::Rotate);
+    let is_of_some = is_of_some(command);
     let now = look.times.now();
-    let (mut line, mut campaign) = match is_of_some {
-        true => (of_some(own, ready_of(of_the_named(report, snapshot).map(InFlight::of), now)), None),
+    let (mut line, mut beside) = match is_of_some {
+        true => of_some(own, report, snapshot, now),
         false => of_all(own, document.counts, snapshot, snapshot.ready(now)),
     };
     let unopened = snapshot.unopened();
@@ -252,8 +276,6 @@ fn last_line(
         true => next_time_of(of_the_named(report, snapshot).map(InFlight::of)),
         false => snapshot.next_time(),
     };
-    let has_others = is_of_some && own.in_flight == 0 && !snapshot.open.is_empty();
-    let others = if has_others { "; others are in flight" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
             if tally == Tally::default() {
@@ -263,7 +285,7 @@ fn last_line(
                 line.push_str(&format!("; interrupted: {again} continues"));
             }
         }
-        Exit::NeedsOperator if command == CommandKind::Rotate => line.push_str(&format!(", see above{others}")),
+        Exit::NeedsOperator if command == CommandKind::Rotate => line.push_str(", see above"),
         Exit::NeedsOperator => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
             if command == CommandKind::Run && unopened > 0 {
@@ -271,18 +293,18 @@ fn last_line(
             }
             match next.filter(|time| *time > look.times.now()) {
                 Some(time) => {
-                    line.push_str(&format!("{others}: {again} again after {}{see_above}", look.times.local(time)));
+                    line.push_str(&format!(": {again} again after {}{see_above}", look.times.local(time)));
                 }
-                None => line.push_str(&format!("{others}: {again} again{see_above}")),
+                None => line.push_str(&format!(": {again} again{see_above}")),
             }
         }
         Exit::Done if command == CommandKind::Run && document.rotations.is_empty() => {
-            campaign = None;
+            beside = None;
             line = nothing_due(document.counts.unused);
         }
         Exit::Done => match next {
             Some(time) => line.push_str(&format!(": {again} again after {}", look.times.local(time))),
-            None => line.push_str(others),
+            None => {}
         },
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
@@ -290,6 +312,6 @@ fn last_line(
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }
-    campaign.into_iter().for_each(|campaign| line.push_str(&format!("\n{campaign}")));
+    beside.into_iter().for_each(|beside| line.push_str(&format!("\n{beside}")));
     line
 }

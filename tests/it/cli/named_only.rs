@@ -17,7 +17,11 @@ fn what_waits_or_is_blocked_beside_the_named_one_does_not_count() {
     bench.run(&["run", "--only", "a/p", "--overlap", "1h"]).code(3);
     bench.run(&["run", "--only", "b/p", "--overlap", "1h", "--quarantine", "7d"]).code(3);
     bench.run(&["run", "--only", "c/p", "--overlap", "5h"]).code(3);
-    let done = bench.run(&["resolve", "a/p", "--finish"]).code(0).prints("1 rotated; others are in flight");
+    let done = bench
+        .run(&["resolve", "a/p", "--finish"])
+        .code(0)
+        .prints("1 rotated")
+        .prints("other rotations: 2 in flight (2 waiting)");
     assert!(!done.stdout.contains("again"), "{}", done.stdout);
 
     // Blocked, and an operator is needed: for this one only.
