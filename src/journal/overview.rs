@@ -42,11 +42,11 @@ impl CampaignCounts {
 pub enum OpenRotation {
     /// One whose row in the table needs a few fields only.
     InShort(Box<InShort>),
-    /// One that is blocked or given up, has sinks, or was written by an earlier version.
+    /// One that is blocked, has sinks or a request of an operator, or was written by an earlier version.
     Whole(Box<Summary>),
 }
 
-/// The fields of an open rotation that is not blocked and has no sinks.
+/// The fields of an open rotation that is not blocked and has neither sinks nor a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InShort {
     pub id: RotationId,

@@ -228,6 +228,12 @@ impl Rotation {
         *key != self.opened.old_key && self.made().is_none_or(|made| made.key != *key)
     }
 
+    /// Whether an operator asked for something that is shown until the rotation has done it.
+    #[must_use]
+    pub fn has_request(&self) -> bool {
+        self.abort_asked || self.reactivate_asked || !self.named.is_empty()
+    }
+
     /// Whether an operator wants the old key active: rotator does not deactivate it again.
     #[must_use]
     pub const fn is_never_deactivated_again(&self) -> bool {

@@ -30,6 +30,7 @@ mod patterns;
 mod proofs;
 mod refusals;
 mod renames;
+mod requests;
 mod rights;
 mod rotate;
 mod rotating;

@@ -47,8 +47,8 @@ impl Append {
         }
         let summary = to_json(after)?;
         let blocked = matches!(after.state, State::Blocked { .. });
-        // The columns show neither the reason of a block, nor sinks, nor that an operator gave the rotation up.
-        let in_short = !blocked && after.opened.sinks.is_empty() && !after.abort_asked;
+        // The columns show neither the reason of a block, nor sinks, nor the request of an operator.
+        let in_short = !blocked && after.opened.sinks.is_empty() && !after.has_request();
         Ok(Self {
             id: after.id,
             seq: line.seq,

@@ -8,8 +8,11 @@ pub(super) use crate::engine::account_label::called;
 use crate::engine::survey::choice::Names;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
+use crate::rotation::event::Ending;
 use crate::rotation::record::Rotation;
+use crate::rotation::state::State;
 use crate::types::name::RotationId;
+use crate::types::shell::quoted;
 
 /// How many rotations a message lists.
 const MOST_LISTED: usize = 5;
@@ -36,10 +39,57 @@ pub(super) fn in_flight(reader: &SyncReader, name: &str, beginning: Beginning) -
         return Ok(id);
     }
     let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?;
-    match exactly(&open, name)? {
-        Some(id) => Ok(id),
-        None => beginning_with(&open, name, beginning)?.ok_or_else(|| none(&open, name)),
+    let fits = match exactly(&open, name)? {
+        Some(id) => Some(id),
+        None => beginning_with(&open, name, beginning)?,
+    };
+    if let Some(id) = fits {
+        return Ok(id);
     }
+    let all = reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?;
+    Err(latest(&all, name).map_or_else(|| none(&open, name), closed))
+}
+
+/// The error of a command that asks something of a closed rotation: why nothing can be asked of it, and what to run instead.
+pub(super) fn closed(rotation: &Rotation) -> CliError {
+    let (user, old) = (quoted(rotation.opened.user.as_str()), &rotation.opened.old_key);
+    let rotate = format!("`rotator rotate {user}`");
+    let (why, hint) = match &rotation.state {
+        State::Closed { ending: Ending::DeletedOld } => (
+            format!("the old key {old} is deleted, and a deleted key cannot come back"),
+            match &rotation.new_key {
+                Some(new) => format!("every place got the pair of {new}; {rotate} replaces that one"),
+                None => format!("{rotate} begins another rotation"),
+            },
+        ),
+        State::Closed { ending: Ending::Aborted } => (
+            format!("IAM has no new key of it any more, and the old key {old} is as it was"),
+            format!("{rotate} begins another rotation"),
+        ),
+        State::Closed { ending: Ending::Gone }
+        | State::Settled { .. }
+        | State::InDoubt { .. }
+        | State::Blocked { .. } => (
+            format!("IAM did not list its user, or not the old key {old}"),
+            format!("`rotator status {user}` shows what happened"),
+        ),
+    };
+    CliError::usage(
+        format!(
+            "{} is closed ({}), so nothing can be done or undone in it: {why}",
+            called(rotation),
+            rotation.state.name()
+        ),
+        hint,
+    )
+}
+
+/// The latest rotation of exactly this user, key or entry.
+fn latest<'a>(all: &'a [Summary], name: &str) -> Option<&'a Rotation> {
+    let latest = |fits: fn(&Rotation, &str) -> bool| {
+        all.iter().rev().map(|summary| &summary.rotation).find(|rotation| fits(rotation, name))
+    };
+    latest(is_exactly).or_else(|| latest(is_in))
 }
 
 /// As [`in_flight`] with any beginning. The latest closed rotation of exactly this user or key comes before a rotation in
@@ -56,11 +106,7 @@ pub(super) fn in_flight_or_closed(reader: &SyncReader, name: &str) -> Result<Rot
         return Ok(id);
     }
     let all = reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?;
-    let latest = |fits: fn(&Rotation, &str) -> bool| {
-        all.iter().rev().map(|summary| &summary.rotation).find(|rotation| fits(rotation, name))
-    };
-    let latest = latest(is_exactly).or_else(|| latest(is_in));
-    match latest {
+    match latest(&all, name) {
         Some(rotation) => Ok(rotation.id),
         None => beginning_with(&open, name, Beginning::OfAny)?.ok_or_else(|| none(&open, name)),
     }

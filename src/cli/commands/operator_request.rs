@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::named_rotation::{self, Beginning, called};
+use super::named_rotation::{self, Beginning};
 use super::resume::resume_rotations;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::requests::{once_checked, without_a_wait};
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
@@ -40,10 +41,7 @@ pub(super) fn submit(
         let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
         let rotation = found.ok_or_else(unknown)?.rotation;
         if rotation.is_closed() {
-            return Err(CliError::usage(
-                format!("{} is closed ({}): nothing can be asked of it", called(&rotation), rotation.state.name()),
-                "`rotator status` lists those in flight",
-            ));
+            return Err(named_rotation::closed(&rotation));
         }
         let asked = request(&config, &rotation)?;
         let user = quoted(rotation.opened.user.as_str());
@@ -74,7 +72,7 @@ pub(super) fn submit(
     }));
     if let Ok((Some(found), lines)) = after
         && !found.rotation.is_closed()
-        && let Some(words) = still_asked(&asked, &found.rotation, &lines)
+        && let Some(words) = still_asked(&asked, &found.rotation, &lines, context.terminal.is_json())
     {
         context.terminal.say(&format!("{}: {words}", found.rotation.opened.user));
     }
@@ -88,13 +86,16 @@ fn after_the_request(error: CliError) -> CliError {
     CliError { message: recorded(&error.message), hint: recorded(&error.hint), ..error }
 }
 
-/// What is said of a request when the rotation is still open after it.
-fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> Option<String> {
+/// What is said of a request when the rotation is still open after it. The table, which a document lacks, says what is on
+/// record.
+fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line], is_json: bool) -> Option<String> {
     let old = &rotation.opened.old_key;
     match asked {
-        OperatorRequest::DeleteKey { key } if !rotation.named.contains(key) => None,
+        OperatorRequest::DeleteKey { key } if !rotation.named.contains(key) || !is_json => None,
         OperatorRequest::DeleteKey { key } if key == old => Some(on_record(key)),
-        OperatorRequest::DeleteKey { key } => Some(later(key)),
+        OperatorRequest::DeleteKey { key } => {
+            Some(format!("it is on record that {}: `rotator resume` does it", once_checked(key)))
+        }
         OperatorRequest::TakeAbortBack => {
             let of_old =
                 |line: &Line| matches!(&line.event, Event::Asked(OperatorRequest::DeleteKey { key }) if key == old);
@@ -119,13 +120,5 @@ fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> 
 
 /// What an operator has asked for and a later `resume` does.
 pub(super) fn on_record(old: &AccessKeyId) -> String {
-    format!(
-        "it is on record that {old} is to be deleted without a wait, as soon as every place holds a new pair that works"
-    )
-}
-
-fn later(key: &AccessKeyId) -> String {
-    format!(
-        "it is on record that {key} is to be deleted; `rotator resume` deletes it once the checks of a removal pass"
-    )
+    format!("it is on record that {}", without_a_wait(old))
 }

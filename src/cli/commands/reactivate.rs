@@ -16,13 +16,12 @@ use crate::types::shell::quoted;
 pub fn reactivate(context: &Context, name: &str) -> Result<Exit, CliError> {
     submit(context, name, |_, rotation| match rotation.state.phase() {
         Some(Phase::DeactivatedOld { .. }) => {
+            let (user, old) = (quoted(rotation.opened.user.as_str()), &rotation.opened.old_key);
             context.terminal.say(&format!(
-                "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
-                 only after this command:\n  rotator resolve {} --delete-key {}",
-                rotation.opened.old_key,
-                rotation.opened.user,
-                quoted(rotation.opened.user.as_str()),
-                rotation.opened.old_key
+                "the old key {old} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
+                 only after one of these commands, which do the same:\n  rotator resolve {user} --delete-key {old}\n  rotator \
+                 resolve {user} --finish",
+                rotation.opened.user
             ));
             Ok(OperatorRequest::ReactivateOld)
         }

@@ -225,14 +225,17 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
         _ => format!("; {unopened} due keys are not rotated yet: `rotator run`"),
     };
     let goes_on = tally.waiting + tally.failed > 0;
-    let open = match (goes_on, tally.needs_operator() > 0, next) {
+    let needs_operator = tally.needs_operator() > 0;
+    let when = look.once_it_has_ended().map(|when| format!("; the commands above work {when}")).unwrap_or_default();
+    let open = match (goes_on, needs_operator, next) {
         (true, _, next) if let Some(process) = look.at_work => {
             let later = next.filter(|next| *next > look.times.now() && tally.failed == 0);
             let later = later.map(|next| format!(", and the next step is due after {}", look.times.local(next)));
-            format!(": another rotator is at work (pid {process}){}", later.unwrap_or_default())
+            let when = if needs_operator { "; the commands above work once it has ended" } else { "" };
+            format!(": another rotator is at work (pid {process}){}{when}", later.unwrap_or_default())
         }
         (false, false, _) => String::new(),
-        (false, true, _) => ": see above".to_owned(),
+        (false, true, _) => format!(": see above{when}"),
         // Others can go on now.
         (true, _, Some(time)) if time > look.times.now() && tally.failed == 0 => {
             format!(": `rotator resume` continues after {}", look.times.local(time))

@@ -15,6 +15,7 @@ pub use self::plan::{DueShown, FollowerShown, PlanDocument};
 pub use self::skipped::{ConfirmedShown, SkippedShown};
 pub use super::error_document::{ErrorDocument, ErrorShown};
 use super::printable::printable_json;
+use super::requests::Requests;
 use super::schema::{Id, PlaceShown, Time};
 use crate::discovery::SkipReason;
 use crate::engine::survey::place_notes;
@@ -93,10 +94,10 @@ pub struct RotationShown {
     /// The time of the local clock.
     #[schemars(with = "Time")]
     pub updated_at: Timestamp,
-    /// Whether an operator gave it up, and that is not done yet. Only the text shows it.
+    /// What an operator asked for and is not done yet. Only the text shows it.
     #[serde(skip)]
     #[schemars(skip)]
-    pub is_being_undone: bool,
+    pub requests: Requests,
 }
 
 /// The state of a sink: the last write that its API acknowledged.
@@ -209,7 +210,7 @@ impl RotationShown {
             sinks: SinkShown::of(rotation),
             opened_at: *opened_at,
             updated_at: *updated_at,
-            is_being_undone: rotation.abort_asked && !rotation.is_closed(),
+            requests: Requests::of(rotation),
         }
     }
 }

@@ -15,3 +15,11 @@ pub struct Look {
     /// The process that holds the journal and works on what is in flight, if it is another one.
     pub at_work: Option<u32>,
 }
+
+impl Look {
+    /// When the commands that are shown work, if another process holds the journal: until then each of them is refused.
+    #[must_use]
+    pub fn once_it_has_ended(&self) -> Option<String> {
+        self.at_work.map(|process| format!("once the rotator that is at work (pid {process}) has ended"))
+    }
+}

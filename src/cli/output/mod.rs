@@ -14,6 +14,7 @@ pub mod places;
 pub mod plan_table;
 pub mod printable;
 pub mod progress;
+pub mod requests;
 pub mod rotation_table;
 pub mod rule_shown;
 pub mod schema;

@@ -7,6 +7,7 @@ use super::document::{BlockShown, Document, RotationShown, SinkShown};
 use super::look::Look;
 use super::paragraph::paragraph;
 use super::printable::printable;
+use super::requests::{Asked, Requests};
 use super::times::Times;
 use crate::journal::overview::InShort;
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
@@ -44,8 +45,8 @@ pub struct RotationRow<'a> {
     pub waiting_until: Option<Timestamp>,
     pub last_error: Option<&'a str>,
     pub sinks: &'a [SinkShown],
-    /// Whether an operator gave it up, and that is not done yet.
-    pub is_being_undone: bool,
+    /// What an operator asked for and is not done yet.
+    pub requests: Option<&'a Requests>,
     /// When it ended, in a list of what has ended.
     pub ended_at: Option<Timestamp>,
 }
@@ -65,7 +66,7 @@ impl<'a> RotationRow<'a> {
             waiting_until: rotation.waiting_until,
             last_error: rotation.last_error.as_deref(),
             sinks: &rotation.sinks,
-            is_being_undone: rotation.is_being_undone,
+            requests: Some(&rotation.requests),
             ended_at: None,
         }
     }
@@ -84,10 +85,15 @@ impl<'a> RotationRow<'a> {
             waiting_until: rotation.waiting_until,
             last_error: rotation.last_error.as_deref(),
             sinks: &[],
-            // The columns of the journal show no rotation in short that is.
-            is_being_undone: false,
+            // The columns of the journal show no rotation in short that has one.
+            requests: None,
             ended_at: None,
         }
+    }
+
+    /// What comes next at the request of an operator.
+    fn asked(&self) -> Option<Asked> {
+        self.requests.and_then(|requests| requests.next)
     }
 
     fn is_closed(&self) -> bool {
@@ -191,7 +197,9 @@ fn step(rotation: &RotationRow<'_>) -> String {
         (Some(blocked), _) => format!("BLOCKED  {}", blocked.reason),
         (None, Some(intent)) => format!("{}: {}", rotation.state, under_way(intent)),
         // None is to come.
-        (None, None) if rotation.is_being_undone && rotation.state == "opened" => "opened: no new key".to_owned(),
+        (None, None) if rotation.asked() == Some(Asked::Abort) && rotation.state == "opened" => {
+            "opened: no new key".to_owned()
+        }
         (None, None) => reached(rotation.state),
     }
 }
@@ -244,11 +252,15 @@ fn next(rotation: &RotationRow<'_>, look: &Look) -> String {
         }
         return new.map(|key| format!("new key {key}")).unwrap_or_default();
     }
-    let undone = rotation.is_being_undone;
+    if let Some(asked) = rotation.asked() {
+        let asked = asked.in_short();
+        return match (rotation.waiting_until, rotation.last_error) {
+            (Some(until), _) if until > times.now() => format!("{asked}, next {}", times.until(until)),
+            (None, Some(_)) => format!("{asked}, see below"),
+            (Some(_) | None, _) => format!("{asked}: {}", now(look)),
+        };
+    }
     match (rotation.waiting_until, rotation.in_doubt, rotation.last_error) {
-        (Some(until), ..) if undone && until > times.now() => format!("being undone, next {}", times.until(until)),
-        (None, _, Some(_)) if undone => "being undone, see below".to_owned(),
-        _ if undone => format!("being undone: {}", now(look)),
         (Some(until), ..) if until <= times.now() => format!("now: {}", now(look)),
         (Some(until), ..) => format!("{} {}", to_come(rotation.last_error), times.until(until)),
         (None, _, Some(_)) => "failed for now, see below".to_owned(),
@@ -325,11 +337,14 @@ fn state(rotation: &RotationRow<'_>, times: &Times) -> String {
     if let Some(at) = rotation.ended_at {
         state.push_str(&format!(" at {}", times.local(at)));
     }
-    if rotation.is_being_undone {
-        state.push_str(", being undone");
+    if let Some(asked) = rotation.asked() {
+        state.push_str(&format!(", {}", asked.in_short()));
     }
     state
 }
+
+/// What continues the rotations in flight.
+pub(super) const WHAT_CONTINUES: &str = "the next `rotator run` or `rotator resume`";
 
 /// The maximum number of users that one line names.
 const MOST_NAMED: usize = 5;
@@ -365,14 +380,25 @@ fn notes(rotations: &[RotationRow<'_>], whose: Whose, look: &Look) -> String {
             None => lines.push((kind, why, vec![rotation])),
         }
     }
-    for (number, (kind, why, rotations)) in lines.into_iter().enumerate() {
+    let lines = lines.into_iter().map(|(kind, why, rotations)| {
         let name = |rotation: &&RotationRow<'_>| whose.name(rotation.user, rotation.account);
         let named = in_short(rotations.iter().map(name).collect());
+        format!("{kind} {}: {}", printable(&named), printable(why))
+    });
+    let on_record = rotations.iter().flat_map(|rotation| on_record(rotation, whose));
+    for (number, line) in lines.chain(on_record).enumerate() {
         let space = if number == 0 { "\n" } else { "" };
-        let line = format!("{kind} {}: {}", printable(&named), printable(why));
         text.push_str(&format!("{space}{}", paragraph(&line, 2, look.width)));
     }
     text
+}
+
+/// The requests of operators that are not carried out yet, and what does it.
+fn on_record(rotation: &RotationRow<'_>, whose: Whose) -> Vec<String> {
+    let user = whose.name(rotation.user, rotation.account);
+    let of_block = if rotation.blocked.is_some() { ", once the block is resolved," } else { "" };
+    let line = |asked: &String| format!("on record {}: {asked}; {WHAT_CONTINUES}{of_block} does it", printable(&user));
+    rotation.requests.map(|requests| requests.on_record.iter().map(line).collect()).unwrap_or_default()
 }
 
 /// The reason of a block, and the command that resolves it.

@@ -6,7 +6,8 @@ use super::look::Look;
 use super::paragraph::{paragraph, wrap};
 use super::places::places;
 use super::printable::printable;
-use super::rotation_table::{RotationRow, block, reached, sinks_of, under_way};
+use super::requests::Asked;
+use super::rotation_table::{RotationRow, WHAT_CONTINUES, block, reached, sinks_of, under_way};
 use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
@@ -14,6 +15,7 @@ use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Ou
 use crate::rotation::intent::AfterDiscard;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
+use crate::types::error_text::is_same_matter;
 use crate::types::shell::quoted;
 use crate::types::time::Timestamp;
 
@@ -26,7 +28,7 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
     let mut text = headline(rotation, look);
     let zone = look.times.zone();
     let sentences: Vec<(String, String)> =
-        sentences(lines).into_iter().map(|(at, words)| (look.times.column(at), words)).collect();
+        sentences(lines).iter().map(|said| (look.times.column(said.at), said.shown(look))).collect();
     // One column for all, also if some are of another day.
     let longest = sentences.iter().map(|(at, _)| at.len()).max().unwrap_or_default();
     let column = if longest > TIME.len() { LONG_COLUMN } else { COLUMN };
@@ -44,12 +46,18 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
             }
         }
     }
-    if let Some(next) = next(rotation, look) {
+    for asked in &shown.requests.on_record {
+        text.push_str(&entry("on record", asked));
+    }
+    if let Some(next) = next(rotation, shown.requests.next, look) {
         text.push_str(&entry("then", &next));
     }
     let is_blocked = matches!(rotation.state, State::Blocked { .. });
-    if !is_blocked {
-        undo(rotation).iter().for_each(|(what, how)| text.push_str(&entry(what, how)));
+    let undo = if is_blocked { Vec::new() } else { undo(rotation) };
+    undo.iter().for_each(|(what, how)| text.push_str(&entry(what, how)));
+    let when = look.once_it_has_ended().filter(|_| !undo.is_empty() || is_blocked);
+    if let Some(when) = when {
+        text.push_str(&entry("when", &format!("each of these commands works {when}")));
     }
     text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id)));
     if let Some(blocked) = &shown.blocked {
@@ -114,19 +122,42 @@ fn entry(when: &str, words: &str, column: usize, look: &Look) -> String {
     format!("  {when:<width$}{lines}\n", width = column - 2)
 }
 
-/// What the lines say to an operator. Of equal sentences in a row only the last is shown.
-fn sentences(lines: &[Line]) -> Vec<(Timestamp, String)> {
-    let mut sentences: Vec<(Timestamp, String)> = Vec::new();
+/// What one or more lines in a row say to an operator.
+struct Sentence {
+    words: String,
+    /// When the first of these lines was written, and the last.
+    since: Timestamp,
+    at: Timestamp,
+    /// How many lines say it.
+    times: usize,
+}
+
+impl Sentence {
+    fn shown(&self, look: &Look) -> String {
+        match self.times {
+            1 => self.words.clone(),
+            times => format!("{} ({times} times since {})", self.words, look.times.column(self.since)),
+        }
+    }
+}
+
+/// What the lines say to an operator. Equal sentences in a row are one.
+fn sentences(lines: &[Line]) -> Vec<Sentence> {
+    let mut sentences: Vec<Sentence> = Vec::new();
     let mut intended = None;
     for line in lines {
         if let Event::Intended(intent) = &line.event {
             intended = Some(intent.name());
         }
         let Some(words) = words(&line.event, intended, line.at) else { continue };
-        if sentences.last().is_some_and(|(_, last)| *last == words) {
-            sentences.pop();
+        // The answers of servers have ids of their own.
+        let has_answer = matches!(&line.event, Event::Deferred { .. } | Event::NotDone(NotDone::Refused(_)));
+        let is_again =
+            |last: &&mut Sentence| last.words == words || (has_answer && is_same_matter(&last.words, &words));
+        match sentences.last_mut().filter(is_again) {
+            Some(last) => (last.words, last.at, last.times) = (words, line.at, last.times + 1),
+            None => sentences.push(Sentence { words, since: line.at, at: line.at, times: 1 }),
         }
-        sentences.push((line.at, words));
     }
     sentences
 }
@@ -201,16 +232,16 @@ fn done(outcome: &Outcome) -> String {
 }
 
 /// What comes next by itself.
-fn next(rotation: &Rotation, look: &Look) -> Option<String> {
+fn next(rotation: &Rotation, asked: Option<Asked>, look: &Look) -> Option<String> {
     const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
     // A rotation that `rotate --now` opened has neither wait, and so has one of a run without both.
     let policy = &rotation.opened.policy;
-    let is_named =
-        rotation.named.contains(&rotation.opened.old_key) || (policy.overlap.is_zero() && policy.quarantine.is_zero());
+    let has_no_waits = policy.overlap.is_zero() && policy.quarantine.is_zero();
+    let is_hurried = has_no_waits || rotation.named.contains(&rotation.opened.old_key);
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
         State::InDoubt { phase, .. } if rotation.abort_asked => phase,
-        State::InDoubt { phase: Phase::Opened | Phase::CreatedNew { .. }, .. } if is_named => {
+        State::InDoubt { phase: Phase::Opened | Phase::CreatedNew { .. }, .. } if is_hurried => {
             return Some(NO_WAIT.to_owned());
         }
         State::InDoubt { .. } | State::Blocked { .. } | State::Closed { .. } => return None,
@@ -219,19 +250,22 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
     let quarantine = rotation.opened.policy.quarantine;
     let when = when.unwrap_or_else(|| match look.at_work {
-        Some(process) => format!("by the rotator that is at work (pid {process}), or with the next `rotator resume`"),
-        None => "with the next `rotator resume`".to_owned(),
+        Some(process) => format!("by the rotator that is at work (pid {process}), or with {WHAT_CONTINUES}"),
+        None => format!("with {WHAT_CONTINUES}"),
     });
-    if rotation.abort_asked {
-        return Some(aborted(rotation, phase, &when));
+    match asked {
+        Some(Asked::Abort) => return Some(aborted(rotation, phase, &when)),
+        Some(Asked::ReactivateOld) => return Some(format!("old key on again {when}")),
+        Some(Asked::DeleteOld) => return Some(format!("old key deleted {when}")),
+        None => {}
     }
     Some(match phase {
-        Phase::Opened | Phase::CreatedNew { .. } if is_named => format!("it goes on {when}; {NO_WAIT}"),
+        Phase::Opened | Phase::CreatedNew { .. } if is_hurried => format!("it goes on {when}; {NO_WAIT}"),
         Phase::Opened | Phase::CreatedNew { .. } => format!("it goes on {when}"),
         Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => {
-            format!("an operator decides about the old key {when}")
+            format!("rotator asks about the old key {when}; both keys stay active until you decide")
         }
-        Phase::StoredNew { .. } if is_named || quarantine.is_zero() => format!("old key deleted {when}"),
+        Phase::StoredNew { .. } if quarantine.is_zero() => format!("old key deleted {when}"),
         Phase::StoredNew { .. } => format!("old key off {when}; deleted {} later", times::wait(quarantine)),
         Phase::DeactivatedOld { .. } => format!("old key deleted {when}"),
     })
@@ -268,10 +302,11 @@ fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
          no copy of the old secret"
     );
     let reactivate = format!("`rotator reactivate {user}` makes it work again; the places keep the new pair");
+    let never_off = rotation.opened.policy.quarantine.is_zero() || rotation.named.contains(&rotation.opened.old_key);
     match phase {
         Phase::Opened | Phase::CreatedNew { .. } => vec![("to undo", format!("`rotator abort {user}`"))],
         Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => Vec::new(),
-        Phase::StoredNew { .. } if rotation.opened.policy.quarantine.is_zero() => vec![("to undo", put_back)],
+        Phase::StoredNew { .. } if never_off => vec![("to undo", put_back)],
         Phase::StoredNew { .. } => vec![("to undo", put_back), ("old key", format!("once it is off, {reactivate}"))],
         Phase::DeactivatedOld { .. } => vec![("old key", reactivate)],
     }

@@ -15,6 +15,15 @@ use crate::types::name::AccessKeyId;
 
 /// Records what an event changes besides the state.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
+    // The reason of a wait ends with the wait.
+    let of_wait = if before.waiting_until.is_some() { next.last_error.take() } else { None };
+    record_event(next, before, event);
+    if next.waiting_until.is_some() && next.last_error.is_none() {
+        next.last_error = of_wait;
+    }
+}
+
+fn record_event(next: &mut Rotation, before: &Rotation, event: &Event) {
     match event {
         Event::Opened(_) | Event::Unblocked => next.waiting_until = None,
         Event::Blocked(reason) => {

@@ -4,8 +4,8 @@
 pub const OVERLAP: &str = "both keys stay active for the overlap";
 
 /// The same after an operator has made the old key active again.
-pub const OLD_STAYS: &str =
-    "both keys stay active for the overlap; the old key was made active again, so an operator decides about it then";
+pub const OLD_STAYS: &str = "the old key was made active again, so both keys stay active until an operator decides \
+                                     about it; after the overlap the rotation asks for that";
 
 /// After the old key is deactivated.
 pub const QUARANTINE: &str = "the old key stays inactive for the quarantine";

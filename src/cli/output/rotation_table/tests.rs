@@ -56,7 +56,7 @@ impl Names {
             waiting_until: None,
             last_error: None,
             sinks: &[],
-            is_being_undone: false,
+            requests: None,
             ended_at: None,
         }
     }

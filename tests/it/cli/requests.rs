@@ -1,0 +1,168 @@
+//! What an operator asked for while the world could not be reached: what is on record, what is not, and what comes next.
+
+use std::time::Duration;
+
+use rotator::adapters::sqlite_journal::JournalLock;
+use rotator::sandbox::{Action, Fault, FaultKind};
+
+use super::bench::{Bench, Ended};
+
+const USER: &str = "app1/production";
+const NOWHERE: (&str, &str) = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+const WAITS: [&str; 5] = ["run", "--overlap", "1h", "--quarantine", "7d"];
+
+/// A rotation in its overlap: the old key.
+fn in_the_overlap(bench: &Bench) -> String {
+    let old = bench.key_of(USER);
+    bench.run(&WAITS).code(3);
+    old
+}
+
+/// A rotation in its quarantine: the old key.
+fn in_the_quarantine(bench: &Bench) -> String {
+    let old = in_the_overlap(bench);
+    bench.sandbox.advance(Duration::from_secs(2 * 3600));
+    bench.run(&["resume"]).code(3).prints("deactivated-old");
+    old
+}
+
+fn lacks(ended: Ended, words: &[&str]) -> Ended {
+    for word in words {
+        let (stdout, stderr) = (&ended.stdout, &ended.stderr);
+        assert!(!stdout.contains(word) && !stderr.contains(word), "{word:?} in:\n{stdout}\n{stderr}");
+    }
+    ended
+}
+
+/// The store cannot be reached, then AWS cannot: neither look changes that the finish is on record.
+#[test]
+fn a_finish_that_waits_for_a_store_is_shown_as_such() {
+    for (begin, at_rest) in
+        [(in_the_overlap as fn(&Bench) -> String, "old key off"), (in_the_quarantine, "stays inactive")]
+    {
+        for store_is_there in [false, true] {
+            let bench = Bench::with_users(&[USER]);
+            let old = begin(&bench);
+            let store = ["store.db", "store.db.away"].map(|name| bench.path(name));
+            if store_is_there {
+                bench.run_in(NOWHERE, &["resolve", USER, "--finish"]).code(3);
+            } else {
+                std::fs::rename(&store[0], &store[1]).expect("moved");
+                bench.run(&["resolve", USER, "--finish"]).code(3);
+            }
+            let on_record =
+                format!("{old} is to be deleted without a wait, as soon as every place holds a new pair that works");
+            let status = bench.run(&["status"]).code(0).prints("deletion asked for");
+            let status = status.prints(&format!("on record {USER}: {on_record}; the next `rotator run` or"));
+            lacks(status, &[at_rest, "for the overlap"]);
+            let story = bench.run(&["status", USER]).code(0).prints(&format!("on record {on_record}"));
+            let story = story.prints("then      old key deleted with the next `rotator run` or `rotator resume`");
+            lacks(story, &["stays inactive", "for the overlap", "once it is off"]);
+            let document = bench.run(&["status", "--output", "json"]).code(0).json();
+            let why = document["rotations"][0]["last_error"].as_str().unwrap_or_default();
+            assert!(!why.contains("overlap") && !why.contains("quarantine"), "{why}");
+            if !store_is_there {
+                std::fs::rename(&store[1], &store[0]).expect("moved back");
+            }
+            bench.run(&["resume"]).code(0).prints("1 rotated");
+            bench.assert_rotated(USER, &old);
+        }
+    }
+}
+
+#[test]
+fn a_reactivation_that_waits_for_aws_is_shown_as_such() {
+    let bench = Bench::with_users(&[USER]);
+    let old = in_the_quarantine(&bench);
+    bench.run_in(NOWHERE, &["reactivate", USER]).code(3);
+    let status = bench.run(&["status"]).code(0).prints(&format!("{old} is to be made active again"));
+    lacks(status.prints("old key to come back"), &["deleted", "stays inactive"]);
+    let story = bench.run(&["status", USER]).code(0).prints("then      old key on again with the next `rotator run`");
+    lacks(story, &["old key deleted", "stays inactive"]);
+}
+
+/// `reactivate` promises by what command alone the key is deleted.
+#[test]
+fn an_old_key_that_came_back_stays_until_a_command_that_is_named_and_the_status_agrees() {
+    for command in ["--finish", "--delete-key"] {
+        let bench = Bench::with_users(&[USER]);
+        let old = in_the_quarantine(&bench);
+        let said = bench.run(&["reactivate", USER]).code(3).says("only after one of these commands");
+        let said = said.says(&format!("\n  rotator resolve {USER} --delete-key {old}\n"));
+        let said = said.says(&format!("\n  rotator resolve {USER} --finish\n"));
+        lacks(said, &["for the overlap"]).prints("both keys stay active until an operator decides");
+        let story = bench.run(&["status", USER]).code(0).prints("rotator asks about the old key");
+        lacks(story, &["for the overlap"]);
+        // Neither time nor a leak is such a word.
+        bench
+            .run(&["rotate", USER, "--now", "--yes"])
+            .says(&format!("only `rotator resolve {USER} --finish` deletes it"));
+        bench.sandbox.advance(Duration::from_secs(30 * 24 * 3600));
+        bench.run(&["resume"]).code(4).prints("old-key-reactivated");
+        assert_eq!(bench.sandbox.keys_of(USER).len(), 2);
+        let args = ["resolve", USER, command, &old];
+        let args = if command == "--finish" { &args[..3] } else { &args[..] };
+        bench.run_in(NOWHERE, args);
+        let story = bench.run(&["status", USER]).code(0).prints(&format!("on record {old} is to be deleted"));
+        lacks(story, &["rotator asks", "for the overlap"]);
+        bench.run(args).code(0).prints("1 rotated");
+        bench.assert_rotated(USER, &old);
+    }
+}
+
+#[test]
+fn commands_wait_for_the_rotator_that_is_at_work() {
+    let bench = Bench::with_users(&[USER]);
+    in_the_overlap(&bench);
+    let held = JournalLock::acquire(&bench.path("journal.db")).expect("nobody has it");
+    let when = format!("once the rotator that is at work (pid {}) has ended", std::process::id());
+    bench
+        .run(&["status", USER])
+        .code(0)
+        .prints("to undo")
+        .prints(&format!("when      each of these commands works {when}"));
+    drop(held);
+    lacks(bench.run(&["status", USER]).code(0).prints("to undo"), &["at work"]);
+    // The way out of a block, too.
+    bench
+        .sandbox
+        .delete_key(USER, &bench.run(&["store", "get", &format!("{USER}/AWS_ACCESS_KEY_ID")]).stdout)
+        .expect("deleted");
+    bench.sandbox.advance(Duration::from_secs(2 * 3600));
+    bench.run(&["resume"]);
+    bench.sandbox.advance(Duration::from_secs(60));
+    bench.run(&["resume"]).code(4).prints("new-key-gone");
+    let held = JournalLock::acquire(&bench.path("journal.db")).expect("nobody has it");
+    bench.run(&["status", USER]).code(0).prints(&when);
+    bench.run(&["status"]).code(0).prints(&format!("the commands above work {when}"));
+    drop(held);
+}
+
+#[test]
+fn a_closed_rotation_says_why_nothing_is_undone_and_what_to_run() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.run(&["run"]).code(0);
+    let rotate = format!("`rotator rotate {USER}`");
+    let (id, _) = bench.rotation_of(USER);
+    for name in [USER, &id, &old] {
+        for args in
+            [&["abort", name, "--undo"][..], &["abort", name], &["reactivate", name], &["resolve", name, "--finish"]]
+        {
+            let ended = bench.run(args).code(2).says("is closed (deleted-old), so nothing can be done or undone");
+            ended.says(&format!("the old key {old} is deleted, and a deleted key cannot come back")).says(&rotate);
+        }
+    }
+    let old = bench.key_of(USER);
+    bench.sandbox.arm(Fault::new(FaultKind::LostReplyBefore).on(Action::CreateAccessKey));
+    bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["rotate", USER, "--yes"]).code(3);
+    bench.run(&["abort", USER]).code(3);
+    bench.sandbox.disarm_all();
+    for _ in 0..3 {
+        bench.sandbox.advance(Duration::from_secs(2 * 3600));
+        bench.run(&["resume"]);
+    }
+    let ended =
+        bench.run(&["abort", USER, "--undo"]).code(2).says("is closed (aborted), so nothing can be done or undone");
+    ended.says(&format!("the old key {old} is as it was")).says(&rotate);
+}
