@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use super::lost_key::what_becomes_of_it;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::document::{DueShown, PlanDocument};
@@ -24,7 +25,15 @@ pub(super) enum Answer {
     NothingToAsk,
 }
 
-/// Of a rotation in flight, either key may be the one that has leaked.
+/// What is said of the new key of a rotation in flight: either key may be the one that has leaked.
+fn of_the_new_key(rotation: &Rotation) -> String {
+    // To end its wait takes an abort back.
+    if let Some(becomes) = what_becomes_of_it(rotation, false) {
+        return format!("; {becomes}");
+    }
+    rotation.new_key.as_ref().map(the_other).unwrap_or_default()
+}
+
 fn the_other(new: &AccessKeyId) -> String {
     format!("; its new key {new} stays: if that one has leaked, answer no, and run `rotator rotate {new} --now`")
 }
@@ -66,7 +75,7 @@ pub(super) async fn ask(
             "{}: in flight; it waits no longer, and the old key {} is deleted after the last checks{}",
             rotation.opened.user,
             rotation.opened.old_key,
-            rotation.new_key.as_ref().map(the_other).unwrap_or_default()
+            of_the_new_key(rotation)
         );
         terminal.warn(&line);
     }

@@ -1,11 +1,14 @@
 //! A key that may have leaked and is not replaced: what is said of it, and how to turn it off.
 
+use std::collections::BTreeSet;
+
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::wiring::journal::{HeldJournal, storage_failed};
 use crate::discovery::SkipReason;
 use crate::engine::rate_limit::Operation;
-use crate::engine::report::Report;
+use crate::engine::report::{Report, Went};
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
 use crate::rotation::observed::KeyUse;
@@ -13,12 +16,12 @@ use crate::types::name::{AccessKeyId, UserName};
 use crate::types::shell::quoted;
 
 /// What to do about a key that may have leaked and that was not replaced.
-pub(super) fn still_works(user: &UserName, key: &AccessKeyId) -> String {
-    format!("{user}: {key} still works; if it is abused now, {}", turned_off_by(&quoted(user.as_str()), key))
+fn still_works(user: &UserName, key: &AccessKeyId) -> String {
+    format!("{user}: {key} still works; if it is abused now, {}", turned_off_by(&quoted(user.as_str()), key.as_str()))
 }
 
 /// The command that turns a key off. `user` is a word of the shell.
-fn turned_off_by(user: &str, key: &AccessKeyId) -> String {
+pub(super) fn turned_off_by(user: &str, key: &str) -> String {
     format!(
         "this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {user} --access-key-id \
          {key} --status Inactive"
@@ -38,18 +41,30 @@ async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, Opt
     None
 }
 
-/// Says which of the named keys were left alone, although they may have leaked.
-pub(super) async fn say_what_still_works(session: &Session, report: &Report, context: &Context) {
+/// Says which of the named keys have no rotation, although they may have leaked: they were left alone, or failed before
+/// one was opened.
+pub(super) async fn say_what_still_works(
+    session: &Session,
+    report: &Report,
+    held: &HeldJournal,
+    context: &Context,
+) -> Result<(), CliError> {
+    let own = held.journal.store().summaries_of(&report.touched).await.map_err(|error| storage_failed(&error))?;
+    let in_rotations: BTreeSet<AccessKeyId> = own.into_iter().map(|own| own.rotation.opened.old_key).collect();
     let is_of_iam = |note: &&LeftAloneNote| {
         let reasons =
             [SkipReason::TemporaryKey, SkipReason::UnknownToIam, SkipReason::OtherAccount, SkipReason::Inactive];
         !reasons.iter().any(|reason| note.reason == *reason)
     };
-    for key in report.left_alone.iter().filter(is_of_iam).filter_map(|note| note.key_id.as_ref()) {
+    let left_alone = report.left_alone.iter().filter(is_of_iam).filter_map(|note| note.key_id.as_ref());
+    let failed = report.went.iter().filter(|(_, went)| matches!(went, Went::Failed { .. })).map(|(key, _)| key);
+    let keys: BTreeSet<&AccessKeyId> = left_alone.chain(failed.filter(|key| !in_rotations.contains(key))).collect();
+    for key in keys {
         if let Some((user, _)) = owner_of(session, key).await {
             context.terminal.say(&still_works(&user, key));
         }
     }
+    Ok(())
 }
 
 /// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
@@ -64,6 +79,6 @@ pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliErro
         text.push_str("; rotator itself signs with it");
     }
     let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
-    let hint = format!("if it has leaked, {}", turned_off_by(&word, key));
+    let hint = format!("if it has leaked, {}", turned_off_by(&word, key.as_str()));
     CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }

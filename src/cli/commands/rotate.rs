@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, ask};
-use super::leaked_key::{in_no_store, say_what_still_works, still_works};
-use super::operator_request::on_record;
+use super::leaked_key::{in_no_store, say_what_still_works};
+use super::lost_key::what_becomes_of_it;
+use super::still_active::{self, Done, as_key, exactly, has_stored};
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, RotateArgs};
-use crate::cli::config::AT_ONCE;
+use crate::cli::config::{AT_ONCE, Config};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -29,13 +30,14 @@ use crate::engine::survey::choice::{Choice, Names, Patterns};
 use crate::engine::survey::rules::Terms;
 use crate::journal::campaign::PlaceNote;
 use crate::journal::clock::Clock;
-use crate::journal::line::Summary;
+use crate::journal::line::{Line, Summary};
 use crate::journal::store::RotationFilter;
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::event::{Ending, Event, OperatorRequest};
+use crate::rotation::event::{Event, OperatorRequest};
+use crate::rotation::intent::Intent;
 use crate::rotation::policy::StillInUse;
 use crate::rotation::record::Rotation;
-use crate::rotation::state::{Phase, State};
+use crate::rotation::state::State;
 use crate::types::error_text::with_causes;
 use crate::types::name::{AccessKeyId, RotationId};
 use crate::types::shell::quoted;
@@ -43,9 +45,6 @@ use crate::types::shell::quoted;
 /// What `--now` means for the old keys.
 const WITHOUT_WAIT: &str = "--now uses neither overlap nor quarantine: each old key is deleted at once, as soon \
                                        as every place holds the new one";
-
-/// What chooses the keys, in the words of a message.
-const BY_NAME: &str = "the names of rotate";
 
 /// Runs `rotator rotate`.
 ///
@@ -55,6 +54,24 @@ const BY_NAME: &str = "the names of rotate";
 pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
     let (overlap, quarantine) = (args.overlap.clone(), args.quarantine.clone());
     let config = context.config(&ChoiceArgs { overlap, quarantine, ..ChoiceArgs::default() })?;
+    let mut done = Done::default();
+    let ended = rotate_named(context, args, &config, &mut done);
+    let failed = match &ended {
+        Ok(exit) => matches!(exit, Exit::HungUp | Exit::Interrupted | Exit::Terminated),
+        Err(_) => true,
+    };
+    let says_enough = match &ended {
+        Ok(exit) => *exit == Exit::Done,
+        Err(error) => error.exit == Exit::Usage || done.declined,
+    };
+    if args.now && !says_enough {
+        let journal = journal::read(&config.journal).ok().flatten();
+        still_active::say(context, journal.as_ref(), &args.names, &done, failed);
+    }
+    ended
+}
+
+fn rotate_named(context: &Context, args: &RotateArgs, config: &Config, done: &mut Done) -> Result<Exit, CliError> {
     let mut choice = config.choice();
     for terms in std::iter::once(&mut choice.terms).chain(choice.rules.iter_mut().map(|rule| &mut rule.terms)) {
         whatever_its_age(terms, args.now);
@@ -74,8 +91,7 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             context.terminal.say(WITHOUT_WAIT);
         }
         let waits = Waits { opened: Some(&choice), in_flight: None, held: &held };
-        let passes =
-            Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once, waits };
+        let passes = Passes { context, config, clock: &clock, stop: &stop, wait: args.wait, says_at_once, waits };
         let (mut asked, mut declined) = (!asks, None);
         // The rotations of an earlier pass, which --wait repeats with new credentials.
         let mut opened = Vec::new();
@@ -103,12 +119,15 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             let Some(choice) = choice else { return Ok(()) };
             open_named(&session, &engine, &choice, report).await?;
             if args.now {
-                say_what_still_works(&session, report, context).await;
+                say_what_still_works(&session, report, &held, context).await?;
             }
             opened.clone_from(&report.touched);
             Ok(())
         };
         let (report, failure) = Box::pin(passes.make(work)).await;
+        // Only the error about a key in no store has this exit code.
+        let in_no_store = failure.as_ref().is_some_and(|error| error.exit == Exit::NeedsOperator);
+        *done = Done { touched: report.touched.clone(), declined: declined.is_some(), in_no_store };
         if let Some(why) = declined {
             let exit = signalled.exit().unwrap_or(Exit::Failed);
             let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
@@ -186,9 +205,10 @@ impl Named {
             let pattern = exactly(std::slice::from_ref(name))?;
             let fits = |rotation: &&Rotation| pattern.matches(&Names::of_rotation(rotation));
             let fitting: Vec<&Rotation> = open.iter().map(|open| &open.rotation).filter(fits).collect();
-            // A rotation of the user or of the old key does what is asked. A new key that has leaked needs another one.
+            // A rotation of the user or of the old key does what is asked. A new key that has leaked needs another one, if a
+            // place holds it: rotator deletes a new key whose secret is lost.
             let is_new_key = |rotation: &&Rotation| rotation.new_key.as_ref().is_some_and(|key| key.as_str() == name);
-            if fitting.iter().all(is_new_key) {
+            if fitting.iter().all(|rotation| is_new_key(rotation) && has_stored(rotation)) {
                 to_open.push(name.clone());
             }
             in_flight.extend(fitting.into_iter().cloned());
@@ -236,19 +256,12 @@ impl Named {
 }
 
 impl Named {
-    /// Says what the command leaves for later: an old key that is not deleted yet although `now` asked for it, and the new
-    /// keys that the rotations in flight made.
+    /// Says what became of the new keys that the rotations in flight made, and what is left to do after an abort.
     async fn say_what_stays(&self, held: &HeldJournal, now: bool, context: &Context) -> Result<(), CliError> {
-        for Rotation { id, .. } in &self.in_flight {
-            let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
+        for before in &self.in_flight {
+            let found = held.journal.store().summary(before.id).await.map_err(|error| storage_failed(&error))?;
             let Some(Summary { rotation, .. }) = found else { continue };
             let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
-            if rotation.named.contains(old) && !rotation.is_closed() {
-                context.terminal.say(&format!("{user}: {}", on_record(old)));
-            }
-            if now && old_key_may_work(&rotation) {
-                context.terminal.say(&still_works(user, old));
-            }
             if now && rotation.is_aborted() {
                 context.terminal.say(&format!(
                     "{user}: the rotation in flight ended aborted, so {old} is still in every place; to replace it:\n  \
@@ -258,6 +271,11 @@ impl Named {
             }
             let is_replaced =
                 |key: &&AccessKeyId| !self.to_open.as_ref().is_some_and(|names| names.match_any([key.as_str()]));
+            let lines = held.journal.store().lines(before.id).await.map_err(|error| storage_failed(&error))?;
+            let is_deleted = |key: &&AccessKeyId| rotation.new_key.as_ref() != Some(*key) && was_discarded(&lines, key);
+            if let Some(lost) = before.new_key.as_ref().filter(is_deleted) {
+                context.terminal.say(&format!("{user}: the new key {lost}, whose secret was lost, is deleted"));
+            }
             let stays = rotation.new_key.as_ref().filter(|_| has_stored(&rotation)).filter(is_replaced);
             if let Some(new) = stays {
                 context.terminal.say(&format!(
@@ -265,39 +283,19 @@ impl Named {
                      leaked:\n  rotator rotate {new} --now"
                 ));
             }
+            if let Some(becomes) = what_becomes_of_it(&rotation, rotation.abort_asked) {
+                context.terminal.say(&format!("{user}: {becomes}"));
+            }
         }
         Ok(())
     }
 }
 
-/// Whether the old key works, as far as the rotation knows.
-fn old_key_may_work(rotation: &Rotation) -> bool {
-    let is_off = match &rotation.state {
-        State::Blocked { reason, .. } => matches!(
-            reason,
-            BlockReason::OldKeyNotActive { .. } | BlockReason::OldKeyGone { .. } | BlockReason::UserNotFound { .. }
-        ),
-        State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => false,
-    };
-    !is_off && !matches!(rotation.state.phase(), None | Some(Phase::DeactivatedOld { .. }))
-}
-
-/// Whether every place holds the new pair.
-fn has_stored(rotation: &Rotation) -> bool {
-    match &rotation.state {
-        State::Closed { ending } => *ending == Ending::DeletedOld,
-        State::Settled { phase } | State::InDoubt { phase, .. } | State::Blocked { phase, .. } => {
-            matches!(phase, Phase::StoredNew { .. } | Phase::DeactivatedOld { .. })
-        }
-    }
-}
-
-/// Patterns that match exactly these names.
-fn exactly(names: &[String]) -> Result<Patterns, CliError> {
-    let escaped: Vec<String> = names.iter().map(|name| globset::escape(name)).collect();
-    Patterns::new(&escaped, BY_NAME).map_err(|(name, why)| {
-        CliError::usage(format!("`{}` names no key: {why}", name.unwrap_or_default()), "name users or key ids")
-    })
+/// Whether a discard of this key was asked for, and not only that it was found to be of another program.
+fn was_discarded(lines: &[Line], key: &AccessKeyId) -> bool {
+    let is_of_it =
+        |line: &Line| matches!(&line.event, Event::Intended(Intent::DiscardNew { key: of, .. }) if of == key);
+    lines.iter().any(is_of_it)
 }
 
 /// Whether a request to delete the old key without a wait ends nothing but waits. What an operator has decided about that
@@ -334,10 +332,6 @@ async fn request_delete(
         requested.push(*id);
     }
     Ok(requested)
-}
-
-fn as_key(name: &str) -> Option<AccessKeyId> {
-    AccessKeyId::new(name).ok().filter(|_| name.starts_with("AKIA"))
 }
 
 /// Keeps the notes about the named keys and entries. Each says why a key was not rotated, so each needs an operator.

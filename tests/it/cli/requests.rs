@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::JournalLock;
-use rotator::sandbox::{Action, Fault, FaultKind};
+use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
 
 use super::bench::{Bench, Ended};
 
@@ -32,6 +32,11 @@ fn lacks(ended: Ended, words: &[&str]) -> Ended {
         assert!(!stdout.contains(word) && !stderr.contains(word), "{word:?} in:\n{stdout}\n{stderr}");
     }
     ended
+}
+
+fn new_key(bench: &Bench, old: &str) -> String {
+    let keys = bench.sandbox.keys_of(USER);
+    keys.iter().map(|key| key.id.to_string()).find(|key| key != old).expect("a new key")
 }
 
 /// The store cannot be reached, then AWS cannot: neither look changes that the finish is on record.
@@ -108,6 +113,86 @@ fn an_old_key_that_came_back_stays_until_a_command_that_is_named_and_the_status_
         bench.run(args).code(0).prints("1 rotated");
         bench.assert_rotated(USER, &old);
     }
+}
+
+#[tokio::test]
+async fn a_new_key_whose_secret_a_crash_took_is_not_said_to_stay() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    let fault = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(USER);
+    bench.sandbox.arm(fault.nth(2).always());
+    let mut run = bench.start(&WAITS);
+    tokio::time::timeout(Duration::from_secs(30), bench.sandbox.held(1)).await.expect("the proof is held");
+    run.kill().expect("killed");
+    run.wait().expect("ended");
+    bench.sandbox.disarm_all();
+    bench.sandbox.release(None);
+    let lost = new_key(&bench, &old);
+    // By its own name, too: no place holds it, and no other rotation is needed.
+    let ended = bench.run(&["rotate", &lost, "--now", "--yes"]).code(0);
+    let ended = ended.says(&format!("the new key {lost}, whose secret was lost, is deleted"));
+    let ended = lacks(ended, &["no store holds", &format!("the key {lost} that it made stays")]);
+    let new = new_key(&bench, &old);
+    assert_ne!(new, lost);
+    ended.says(&format!("the key {new} that it made stays"));
+    bench.assert_rotated(USER, &old);
+}
+
+/// The command that turns this key off.
+fn turns_off(key: &str) -> String {
+    format!("\n  aws iam update-access-key --user-name {USER} --access-key-id {key} --status Inactive\n")
+}
+
+#[test]
+fn whatever_keeps_a_leaked_key_from_being_replaced_it_is_said_how_to_turn_it_off() {
+    let now = ["rotate", USER, "--now", "--yes"];
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    // No rotation yet, and no word of AWS: neither the user nor the key is known.
+    let nothing = format!("nothing is on record about {USER}");
+    let off = "\n  aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive\n";
+    bench.run_in(NOWHERE, &now).code(1).says(&nothing).says("\n  aws iam list-access-keys").says(off);
+    let by_key = bench.run_in(NOWHERE, &["rotate", &old, "--now", "--yes"]).code(1);
+    by_key
+        .says(&format!("\n  aws iam get-access-key-last-used --access-key-id {old}\n"))
+        .says(&format!("aws iam update-access-key --user-name USER --access-key-id {old} --status Inactive"));
+    // Another rotator holds the journal.
+    bench.run(&WAITS).code(3);
+    let asks_again = format!("no request to delete it is on record: run `rotator rotate {USER} --now` again");
+    let held = JournalLock::acquire(&bench.path("journal.db")).expect("nobody has it");
+    bench.run(&now).code(5).says(&asks_again).says(&turns_off(&old));
+    drop(held);
+    // AWS cannot be reached.
+    bench.run_in(NOWHERE, &now).code(1).says(&asks_again).says(&turns_off(&old));
+    let new = new_key(&bench, &old);
+    bench.run_in(NOWHERE, &["rotate", &new, "--now", "--yes"]).code(1).says(&turns_off(&new));
+    // The store cannot be read.
+    let store = ["store.db", "store.db.away"].map(|name| bench.path(name));
+    std::fs::rename(&store[0], &store[1]).expect("moved");
+    bench.run(&now).says(&turns_off(&old));
+    std::fs::rename(&store[1], &store[0]).expect("moved back");
+    // IAM does not delete it.
+    let refusal = FaultKind::Refuse(ApiError::new(500, "ServiceFailure", "not now"));
+    bench.sandbox.arm(Fault::new(refusal).on(Action::DeleteAccessKey).always());
+    let ended = bench.run(&now).says("it is on record that").says(&turns_off(&old));
+    lacks(ended, &["no request to delete it"]);
+    bench.sandbox.disarm_all();
+    bench.sandbox.advance(Duration::from_secs(3600));
+    let ended = bench.run(&now).code(0);
+    lacks(ended, &["--status Inactive"]);
+    // The key that the journal knows the user has since then.
+    let replaced = bench.run_in(NOWHERE, &now).code(1).says(&turns_off(&new));
+    lacks(replaced, &["USER"]);
+}
+
+#[test]
+fn a_rotation_that_is_opened_now_and_fails_says_how_to_turn_the_key_off() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.sandbox.arm(Fault::new(FaultKind::LostReplyAfter).on(Action::CreateAccessKey));
+    let mut now = bench.command(&["rotate", USER, "--now", "--yes"]);
+    let ended: Ended = now.env("ROTATOR_POLICY_SETTLE", "1h").output().expect("it starts").into();
+    ended.code(3).says(&turns_off(&old)).says("deletes it without a wait");
 }
 
 #[test]
