@@ -1,6 +1,7 @@
 //! How fast the inner parts are, in bytes a second: the search of stored values, discovery, and the writing of a new pair.
 //!
-//! Run with `cargo bench --bench parts`.
+//! Run with `cargo bench --bench parts`. If `ROTATOR_BENCH_RECORDS` names a file, the records are written to it as a JSON
+//! list, for another program to search, and nothing is measured.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,15 @@ use rotator::types::name::{AccessKeyId, EntryName, StoreName};
 use rotator::types::secret::{SecretKey, SecretValue};
 
 fn main() {
-    divan::main();
+    match std::env::var_os("ROTATOR_BENCH_RECORDS") {
+        None => divan::main(),
+        Some(file) => {
+            let records = records(&KINDS);
+            let texts: Vec<&str> =
+                records.iter().filter_map(|record| std::str::from_utf8(record.expose()).ok()).collect();
+            std::fs::write(file, serde_json::to_vec(&texts).expect("JSON")).expect("the file can be written");
+        }
+    }
 }
 
 /// How many records there are of each kind.

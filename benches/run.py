@@ -23,6 +23,7 @@ import uuid
 from support import ROTATOR, Rotator, Sandbox, check_rotated, entries_of, measured, users
 
 PEER = os.path.join(os.path.dirname(__file__), "peer.py")
+BETTERLEAKS = os.path.join(os.path.dirname(__file__), "betterleaks.py")
 PAGE = "docs/performance.md"
 BEGIN, END = "<!-- written by scripts/bench: begin -->", "<!-- written by scripts/bench: end -->"
 # Calls of one rotation without overlap and quarantine, with one confirmation.
@@ -317,6 +318,49 @@ def first_call(rotator):
         return took
 
 
+def parts_program():
+    """The program of `cargo bench --bench parts`."""
+    if named := os.environ.get("ROTATOR_BENCH_PARTS"):
+        return named
+    built = subprocess.run(["cargo", "bench", "--locked", "--no-run", "--bench", "parts", "--message-format=json"],
+                           capture_output=True, text=True, check=True).stdout
+    messages = (json.loads(line) for line in built.splitlines())
+    return [message["executable"] for message in messages if message.get("executable")][-1]
+
+
+def searched(program):
+    """Bytes a second of the search for 10,000 ids in the records of all kinds, on one core."""
+    one_core = {min(os.sched_getaffinity(0))}
+    took = subprocess.run([program, "--bench", "decode_and_scan_all_kinds"], capture_output=True, text=True, check=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, one_core)).stdout
+    # The line after that of the times has the rates: fastest, slowest, median, mean.
+    lines = took.splitlines()
+    rates = lines[next(at for at, line in enumerate(lines) if " 10000 " in line) + 1].split("│")
+    number, unit = rates[[at for at, rate in enumerate(rates) if "B/s" in rate][2]].split()[:2]
+    return float(number) * {"KB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9}[unit]
+
+
+def searches(rounds):
+    """The search of values in memory beside that of betterleaks, over the same records."""
+    program = parts_program()
+    with tempfile.TemporaryDirectory(prefix="rotator-bench-") as folder:
+        records = f"{folder}/records.json"
+        subprocess.run([program], env={**os.environ, "ROTATOR_BENCH_RECORDS": records}, check=True)
+
+        def betterleaks(seed):
+            found = subprocess.run([sys.executable, BETTERLEAKS, records], capture_output=True, text=True, check=True)
+            return json.loads(found.stdout)
+
+        ours, theirs = interleaved(rounds, lambda seed: searched(program), betterleaks)
+    rate, other = median(ours) / 1e6, median([found["bytes"] / found["seconds"] for found in theirs]) / 1e6
+    return [
+        Goal("search of values in memory, records of 1 KB, one in ten with a key, one core: MB a second",
+             f"{rate:.0f} ({min(ours) / 1e6:.0f}–{max(ours) / 1e6:.0f})", "≥ 400", rate >= 400,
+             f"betterleaks {theirs[0]['version'].removeprefix('v')} with its AWS rule alone: {other:.0f}"),
+        Goal("times as fast as betterleaks", f"{rate / other:.1f}", "≥ 10", rate / other >= 10),
+    ]
+
+
 def size():
     mib = os.path.getsize(ROTATOR) / 1e6
     return [Goal("release binary in MB", f"{mib:.1f}", "≤ 25", mib <= 25)]
@@ -362,7 +406,8 @@ def main():
         "growth": lambda: growth(min(rounds, 3)) if not chosen.quick else [],
         "throttle": lambda: throttled(min(rounds, 3)), "propagation": lambda: propagation(min(rounds, 3)),
         "journal": lambda: journal_on_disk(rounds), "busy": lambda: busy(rounds),
-        "status": lambda: large_journal(rounds, 20_000 if chosen.quick else 1_000_000), "size": size,
+        "status": lambda: large_journal(rounds, 20_000 if chosen.quick else 1_000_000),
+        "search": lambda: searches(rounds), "size": size,
     }
     rows = []
     for name, part in parts.items():
@@ -378,4 +423,5 @@ def main():
         write(rows, rounds)
 
 
-main()
+if __name__ == "__main__":
+    main()
