@@ -21,9 +21,11 @@ fn main() -> ExitCode {
     // Files that are created from here on are accessible to this user only.
     umask(Mode::RWXG | Mode::RWXO);
     leave_no_core();
-    lock_memory();
     outlive_a_file_size_limit();
-    ExitCode::from(rotator::cli::main(std::env::args_os(), startup))
+    if startup.has_a_key() {
+        lock_memory();
+    }
+    ExitCode::from(rotator::cli::main(std::env::args_os(), startup, lock_memory))
 }
 
 /// Disables core dumps, which would contain secrets. A failure does not stop rotator.

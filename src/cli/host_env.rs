@@ -23,6 +23,14 @@ pub struct Startup {
     pub ignores_hangup: bool,
 }
 
+impl Startup {
+    /// Whether the environment held the key of a store.
+    #[must_use]
+    pub const fn has_a_key(&self) -> bool {
+        self.store_key.is_some() || self.new_store_key.is_some()
+    }
+}
+
 /// What the configuration depends on and does not say itself.
 #[derive(Default)]
 pub struct HostEnv {

@@ -41,9 +41,10 @@ use output::terminal::{self, Terminal, to_stdout};
 
 use crate::adapters::aws::MfaSessions;
 
-/// Parses the arguments, runs the command and reports an error. Returns the exit code.
+/// Parses the arguments, runs the command and reports an error. Returns the exit code. `lock_memory` is called before a
+/// command that may read a secret begins; it keeps the memory of the process out of swap.
 #[must_use]
-pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
+pub fn main(args: impl Iterator<Item = OsString>, startup: Startup, lock_memory: fn()) -> u8 {
     let given: Vec<OsString> = args.collect();
     let host = HostEnv::of_this_process(startup);
     let cli = match help::parse(&given) {
@@ -61,6 +62,10 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }
     };
+    // A sixth of the time of `status` would go to the lock of pages that hold no secret.
+    if !matches!(cli.command, Command::Status(_)) {
+        lock_memory();
+    }
     let terminal = Terminal::of_this_process(&cli.global, &host);
     given::set(&cli.global, &cli.command);
     let mfa = Arc::new(MfaSessions::new(mfa_prompt::Codes::new(terminal, cli.global.mfa_code.clone())));
