@@ -133,9 +133,15 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
 /// Opens the file for reading only, without a change to it. SQLite may create `-shm` and `-wal` beside it; if the
 /// folder is read-only and the log is empty, the file is opened as immutable.
 pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
-    if !exists(path, kind)? {
-        return Err(DatabaseError::missing(path, kind));
-    }
+    open_read_only_if_present(path, kind)?.ok_or_else(|| DatabaseError::missing(path, kind))
+}
+
+/// Does what [`open_read_only`] does; `None` if the file does not exist.
+pub(super) fn open_read_only_if_present(path: &Path, kind: &Kind) -> Result<Option<Connection>, DatabaseError> {
+    if exists(path, kind)? { open_present(path, kind).map(Some) } else { Ok(None) }
+}
+
+fn open_present(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     let log_is_empty = log.is_none_or(|log| log.len() == 0);
     // New files would get the mode of the database, and block a user who may write it later.

@@ -72,17 +72,25 @@ impl SqliteJournal {
         }
     }
 
+    /// Whether there is a journal.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the file is not a journal, or others may write it.
+    pub fn is_present(path: &Path) -> Result<bool, DatabaseError> {
+        match private_file::locate(path)? {
+            Some(path) => sqlite::exists(&path, &KIND),
+            None => Ok(false),
+        }
+    }
+
     /// Opens the journal for reading; `None` if it does not exist.
     ///
     /// # Errors
     /// [`DatabaseError`] if the journal exists and cannot be read.
     pub fn open_read_only(path: &Path) -> Result<Option<SyncReader>, DatabaseError> {
         let Some(path) = private_file::locate(path)? else { return Ok(None) };
-        if !sqlite::exists(&path, &KIND)? {
-            return Ok(None);
-        }
-        let connection = sqlite::open_read_only(&path, &KIND)?;
-        Ok(Some(SyncReader::new(path, connection)))
+        let connection = sqlite::open_read_only_if_present(&path, &KIND)?;
+        Ok(connection.map(|connection| SyncReader::new(path, connection)))
     }
 
     #[must_use]

@@ -1,6 +1,7 @@
 //! `resume`: continues the rotations that are in flight, and opens none.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::named_rotation::{self, Beginning};
@@ -30,22 +31,29 @@ use crate::types::name::RotationId;
 pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     let choice = ChoiceArgs { concurrency: args.concurrency.clone(), ..ChoiceArgs::default() };
     let config = context.config(&choice)?;
-    let Some(reader) = journal::read(&config.journal)? else {
+    if !journal::is_present(&config.journal)? {
         if let Some(name) = args.rotations.first() {
             return Err(unknown(name));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return status::print_empty(context, None);
-    };
-    let named = args.rotations.iter().map(|name| named_rotation::in_flight(&reader, name, Beginning::OfAny));
-    let ids: Vec<_> = named.collect::<Result<_, _>>()?;
-    drop(reader);
+    }
+    let ids = named(&config.journal, &args.rotations)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
     // What was named is shown, and nothing else.
     let command = if ids.is_empty() { CommandKind::Resume } else { CommandKind::Decide };
     let end = End { command, waiting_ok: args.waiting_ok };
     resume_rotations(context, &config, &clock, &held, &ids, args.wait, end)
+}
+
+/// The rotations with these names. Without names, the journal is not opened.
+fn named(path: &Path, names: &[String]) -> Result<Vec<RotationId>, CliError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(reader) = journal::read(path)? else { return Err(unknown(&names[0])) };
+    names.iter().map(|name| named_rotation::in_flight(&reader, name, Beginning::OfAny)).collect()
 }
 
 /// Continues the rotations in flight, or only those with these `ids`, and prints the summary of `resume`.

@@ -37,6 +37,14 @@ pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError
     Ok(HeldJournal { journal: Journal::new(Arc::new(journal), Arc::clone(clock)), _lock: lock })
 }
 
+/// Whether there is a journal.
+///
+/// # Errors
+/// Exit code 1 if the file is not a journal, or others may write it.
+pub fn is_present(path: &Path) -> Result<bool, CliError> {
+    SqliteJournal::is_present(path).map_err(|error| journal_failed(&error))
+}
+
 /// Opens the journal for reading; `None` if it does not exist yet.
 ///
 /// # Errors
