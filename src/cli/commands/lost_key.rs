@@ -31,3 +31,26 @@ fn of(NewKeyState { key, provenance, .. }: &NewKeyState, may_be_stored: bool, is
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::name::AccessKeyId;
+    use crate::types::secret::Fingerprint;
+
+    #[test]
+    fn only_a_key_that_a_place_may_hold_may_stay() {
+        let key = AccessKeyId::new("AKIAABCDEFGHIJKLMNOP").expect("valid");
+        let fingerprint: Fingerprint = serde_json::from_value("0".repeat(64).into()).expect("valid");
+        let made = NewKeyState::new(key, Provenance::Acknowledged { fingerprint });
+        assert!(of(&made, true, false).starts_with("if a place holds the new key"));
+        for made in [NewKeyState { provenance: Provenance::Inferred, ..made.clone() }, made] {
+            let said = of(&made, false, false);
+            assert!(
+                said.contains("lost") && said.contains("and makes another one") && !said.contains("stays"),
+                "{said}"
+            );
+            assert!(!of(&made, false, true).contains("another one"));
+        }
+    }
+}

@@ -311,3 +311,50 @@ fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
         Phase::DeactivatedOld { .. } => vec![("old key", reactivate)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::cli::output::columns::Paint;
+    use crate::cli::output::times::Times;
+
+    #[test]
+    fn equal_sentences_in_a_row_are_one_with_their_number() {
+        let deferred = |why: &str, waits: bool| Event::Deferred {
+            why: why.to_owned(),
+            until: waits.then(|| Timestamp::from_unix_seconds(1_700_000_000)),
+        };
+        let events = [
+            deferred("IAM is behind", true),
+            Event::LookedOnce { at: Timestamp::from_unix_seconds(0), seen: "as expected".to_owned() },
+            deferred("IAM is behind", true),
+            deferred("IAM is behind", true),
+            deferred("AWS answered Throttling (HTTP 400, request id a-1)", false),
+            deferred("AWS answered Throttling (HTTP 400, request id b-2)", false),
+            deferred("IAM is behind", true),
+        ];
+        let id = "01a21df5-5a61-76c3-a60a-efe63916d494".parse().expect("valid");
+        let at = |second: i64| Timestamp::from_unix_seconds(1_700_000_000 + second);
+        let lines = (0..).zip(events).map(|(number, event)| {
+            let seq = u64::try_from(number).expect("small");
+            Line { rotation: id, seq, at: at(number), event }
+        });
+        let look = Look {
+            paint: Paint(false),
+            width: None,
+            wide: false,
+            times: Times::at(at(10), TimeZone::UTC),
+            at_work: None,
+        };
+        let said = sentences(&lines.collect::<Vec<_>>());
+        let said: Vec<(Timestamp, String)> = said.iter().map(|said| (said.at, said.shown(&look))).collect();
+        let expected = [
+            (at(3), "waits: IAM is behind (3 times since 22:13:20)"),
+            (at(5), "failed for now: AWS answered Throttling (HTTP 400, request id b-2) (2 times since 22:13:24)"),
+            (at(6), "waits: IAM is behind"),
+        ];
+        assert_eq!(said, expected.map(|(at, words)| (at, words.to_owned())));
+    }
+}
