@@ -1,5 +1,7 @@
 //! What `rotate --now` leaves: which of the named keys may still work, what is on record about each, and how to turn it off.
 
+use std::cell::LazyCell;
+
 use super::leaked_key::turned_off_by;
 use super::operator_request::on_record;
 use crate::adapters::sqlite_journal::SyncReader;
@@ -34,10 +36,11 @@ pub(super) fn say(context: &Context, journal: Option<&SyncReader>, names: &[Stri
     // What cannot be read now may hold a rotation, and the way to turn a key off is the same.
     let read = |which| journal.and_then(|journal| journal.summaries(which).ok()).unwrap_or_default();
     let open = read(RotationFilter::Open);
-    let all = read(RotationFilter::All);
+    // A journal of years takes seconds to read, and most names have a rotation in flight.
+    let all = LazyCell::new(|| read(RotationFilter::All));
     let mut said = Vec::new();
     for name in names {
-        for line in lines(name, &open, &all, done, failed) {
+        for line in lines(name, &open, || all.as_slice(), done, failed) {
             if !said.contains(&line) {
                 context.terminal.say(&line);
                 said.push(line);
@@ -46,14 +49,20 @@ pub(super) fn say(context: &Context, journal: Option<&SyncReader>, names: &[Stri
     }
 }
 
-fn lines(name: &str, open: &[Summary], all: &[Summary], done: &Done, failed: bool) -> Vec<String> {
+fn lines<'a>(
+    name: &str,
+    open: &[Summary],
+    all: impl FnOnce() -> &'a [Summary],
+    done: &Done,
+    failed: bool,
+) -> Vec<String> {
     let Ok(pattern) = exactly(std::slice::from_ref(&name.to_owned())) else { return Vec::new() };
     let fits = |summary: &&Summary| pattern.matches(&Names::of_rotation(&summary.rotation));
     let in_flight: Vec<&Rotation> = open.iter().filter(fits).map(|open| &open.rotation).collect();
     if !in_flight.is_empty() {
         return in_flight.into_iter().filter_map(|rotation| of_open(rotation, name, failed)).collect();
     }
-    let latest = all.iter().rev().filter(|one| one.rotation.is_closed()).find(fits).map(|closed| &closed.rotation);
+    let latest = all().iter().rev().filter(|one| one.rotation.is_closed()).find(fits).map(|closed| &closed.rotation);
     let is_own = |rotation: &&Rotation| done.touched.contains(&rotation.id);
     match latest {
         Some(rotation) if failed || (is_own(&rotation) && rotation.is_aborted()) => {
