@@ -67,7 +67,7 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup, lock_memory:
         lock_memory();
     }
     let terminal = Terminal::of_this_process(&cli.global, &host);
-    given::set(&cli.global, &cli.command);
+    given::set(&given, &cli.global, &cli.command);
     let mfa = Arc::new(MfaSessions::new(mfa_prompt::Codes::new(terminal, cli.global.mfa_code.clone())));
     let context = Context { global: cli.global, host, terminal, mfa };
     let logging =

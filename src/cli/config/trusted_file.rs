@@ -14,6 +14,7 @@ use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
+use crate::cli::output::given;
 use crate::types::error_text::with_causes;
 use crate::types::shell::quoted;
 
@@ -179,7 +180,7 @@ impl Found {
                     self.path.display(),
                     with_causes(&error)
                 ),
-                format!("fix the cause, or name the file: rotator --config {}", quoted(&self.path)),
+                format!("fix the cause, or name the file:\n  {}", given::with_config(&self.path)),
             )
         })
     }
@@ -189,13 +190,13 @@ impl Found {
         let allowed = allowed_files(host).ok_or_else(|| {
             CliError::usage(
                 "neither XDG_STATE_HOME nor HOME says where to record what is allowed",
-                format!("set one of them, or name the file: rotator --config {}", quoted(&self.path)),
+                format!("set one of them, or name the file: rotator --config {} COMMAND", quoted(&self.path)),
             )
         })?;
         allowed.record(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::failed(
                 format!("{} is not allowed: failed to {}", self.path.display(), with_causes(&error)),
-                format!("fix the cause, or name the file: rotator --config {}", quoted(&self.path)),
+                format!("fix the cause, or name the file: rotator --config {} COMMAND", quoted(&self.path)),
             )
         })?;
         Ok(allowed.folder().to_owned())
@@ -217,8 +218,8 @@ impl Found {
             format!("the configuration {} was {} and is not trusted: {changed}{why}", self.path.display(), self.way),
             format!(
                 "`rotator allow` shows what it would run, read and contact, and records that you trust it as it is; or name \
-                 it:\n  rotator --config {}",
-                quoted(&self.path)
+                 it:\n  {}",
+                given::with_config(&self.path)
             ),
         )
     }

@@ -2,10 +2,12 @@
 //! be pasted.
 
 use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::cli::args::{ChoiceArgs, Command, Global};
+use crate::cli::args::{ChoiceArgs, Command, Global, StoreCommand};
 use crate::types::shell::quoted;
 
 /// The flags, with a space before each. A process has one command line.
@@ -18,11 +20,51 @@ const COMMANDS: [&str; 10] =
 /// The flags of this `run` that choose its keys.
 static CHOICE: OnceLock<String> = OnceLock::new();
 
-/// Remembers the flags of this process.
-pub(in crate::cli) fn set(global: &Global, command: &Command) {
+/// The words of this command line after the name of the program, with a space before each.
+static WORDS: OnceLock<String> = OnceLock::new();
+
+/// Remembers the command line of this process, which is `args`.
+pub(in crate::cli) fn set(args: &[OsString], global: &Global, command: &Command) {
+    let _ = WORDS.set(words(args, command));
     let _ = FLAGS.set(flags(global.config.as_deref(), global.journal.as_deref(), &global.store));
     if let Command::Run(args) = command {
         let _ = CHOICE.set(choice_flags(&args.choice));
+    }
+}
+
+/// This command line with a flag that names the configuration file.
+#[must_use]
+pub(in crate::cli) fn with_config(path: &Path) -> String {
+    format!("rotator --config {}{}", quoted(path), WORDS.get().map_or("", String::as_str))
+}
+
+/// What follows the name of the program, without what must not be repeated: a one-time code, and a value that `store set`
+/// refuses to take from a command line.
+fn words(args: &[OsString], command: &Command) -> String {
+    const CODE: &str = "--mfa-code";
+    let refused = match command {
+        Command::Store(StoreCommand::Set { value, .. }) => value.len(),
+        _ => 0,
+    };
+    let mut args = args.iter().take(args.len() - refused.min(args.len())).skip(1);
+    let mut words = String::new();
+    while let Some(word) = args.next() {
+        if word == CODE {
+            args.next();
+        } else if !word.as_bytes().starts_with(CODE.as_bytes()) {
+            words.push(' ');
+            words.push_str(&as_given(word));
+        }
+    }
+    words
+}
+
+/// A word for a shell. An option has no quotes around its dashes.
+fn as_given(word: &OsStr) -> String {
+    match word.to_str().map(|text| (text, text.trim_start_matches('-'))) {
+        Some((text, "")) if !text.is_empty() => text.to_owned(),
+        Some((text, name)) => format!("{}{}", "-".repeat(text.len() - name.len()), quoted(name)),
+        None => quoted(word),
     }
 }
 
@@ -91,6 +133,24 @@ fn insert(text: &str, flags: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_is_repeated_without_what_is_secret() {
+        use clap::Parser as _;
+        let words = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            let cli = crate::cli::args::Cli::try_parse_from(&args).expect("valid");
+            words(&args, &cli.command)
+        };
+        assert_eq!(words(&["rotator", "run", "--only", "a b", "--wait"]), " run --only 'a b' --wait");
+        assert_eq!(words(&["rotator", "run", "--only=a b", "-v"]), " run --'only=a b' -v");
+        for code in [&["--mfa-code", "123456"][..], &["--mfa-code=123456"]] {
+            let args = [&["rotator"][..], code, &["rotate", "alice", "--now"]].concat();
+            assert_eq!(words(&args), " rotate alice --now", "{code:?}");
+        }
+        assert_eq!(words(&["rotator", "store", "set", "a/b/c", "hunter2", "--more"]), " store set a/b/c");
+        assert_eq!(words(&["rotator", "store", "get", "a/b/c"]), " store get a/b/c");
+    }
 
     #[test]
     fn the_flags_are_repeated_in_every_suggested_command() {

@@ -47,7 +47,7 @@ fn bench(file: &str) -> Bench {
 #[track_caller]
 fn is_refused(bench: &Bench, args: &[&str], why: &str) {
     let ended = run(bench, args).code(2).says("is not trusted").says(why);
-    let named = format!("rotator --config {}", bench.path("rotator.toml").display());
+    let named = format!("rotator --config {} {}\n", bench.path("rotator.toml").display(), args.join(" "));
     ended.says("`rotator allow`").says(&named);
 }
 
@@ -280,7 +280,9 @@ fn a_command_that_is_printed_names_what_was_meant_when_it_is_pasted() {
             command.env_remove("ROTATOR_STORE").current_dir(bench.path(odd)).output().expect("it starts").into()
         };
         let named = [file.to_str().expect("UTF-8").to_owned()];
-        assert_eq!(words_behind(&run(&["plan"]).code(2).stderr, "rotator --config ", "\n"), named);
+        let plan = ["plan", "--only", odd, "--limit=3"];
+        let again: Vec<&str> = named.iter().map(String::as_str).chain(plan).collect();
+        assert_eq!(words_behind(&run(&plan).code(2).stderr, "rotator --config ", "\n"), again);
         assert_eq!(words_behind(&run(&["allow"]).code(2).stderr, "rotator allow --yes ", "\n"), named);
         if !odd.contains('\u{1b}') {
             let entry = format!("-/{odd}/KEY");
