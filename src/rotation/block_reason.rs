@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denied::{Denied, Operation};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::shell::quoted;
 use crate::types::time::Timestamp;
 
 /// Why an operator is needed.
@@ -29,11 +30,17 @@ pub enum BlockReason {
     ChangedElsewhere {
         /// The places.
         places: Vec<String>,
+        /// The places that still hold the new pair.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        still_new: Vec<String>,
     },
     /// A place holds the old pair again after every place held the new one.
     Reverted {
         /// The places.
         places: Vec<String>,
+        /// The places that still hold the new pair.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        still_new: Vec<String>,
     },
     /// A place holds the old pair again, whose key IAM does not list any more: there is no way back.
     OldKeyGone {
@@ -41,6 +48,9 @@ pub enum BlockReason {
         key: AccessKeyId,
         /// The places.
         places: Vec<String>,
+        /// The places that still hold the new pair.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        still_new: Vec<String>,
     },
     /// Entries that are no places of this rotation still name the key that is to be removed.
     #[serde(rename = "still-named")]
@@ -229,9 +239,10 @@ impl BlockReason {
         }
     }
 
-    /// Says what happened and what to do first, for the operator.
+    /// Says what happened and what to do first, for the operator. `user`: whose rotation is blocked, for the commands.
     #[must_use]
-    pub fn message(&self) -> String {
+    pub fn message(&self, user: &UserName) -> String {
+        let name = quoted(user.as_str());
         match self {
             Self::SpareKey { key, described } => format!(
                 "the user has a second key, {key} ({described}), which is not ours, so IAM has no room for a new one; \
@@ -239,23 +250,27 @@ impl BlockReason {
             ),
             Self::UnclaimedKeys { keys, why } => format!(
                 "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: \
-                 --delete-key for a key that is not used, --keep-key for any other",
+                 `rotator resolve {name} --delete-key KEY` for a key that is not used, `rotator resolve {name} --keep-key KEY` \
+                 for any other",
                 join(keys)
             ),
-            Self::ChangedElsewhere { places } => format!(
+            Self::ChangedElsewhere { places, still_new } => format!(
                 "{} holds neither the old pair nor the new one: it was changed elsewhere; put the old pair back, then \
-                 abort, or the new one, then resume",
-                places.join(", ")
+                 abort, or the new one{}, then resume",
+                places.join(", "),
+                held_by(still_new)
             ),
-            Self::Reverted { places } => format!(
-                "{} holds the old pair again: it was reverted; put the new pair back and resume, or put the old \
+            Self::Reverted { places, still_new } => format!(
+                "{} holds the old pair again: it was reverted; put the new pair{} back and resume, or put the old \
                  one back everywhere and abort",
-                places.join(", ")
+                places.join(", "),
+                held_by(still_new)
             ),
-            Self::OldKeyGone { key, places } => format!(
+            Self::OldKeyGone { key, places, still_new } => format!(
                 "{} holds the old pair again, whose key {key} is not in IAM any more: programs that read it fail; put the new \
-                 pair back, then resume",
-                places.join(", ")
+                 pair{} back, then resume",
+                places.join(", "),
+                held_by(still_new)
             ),
             Self::StillReferenced { key, entries } => {
                 format!("{} still names {key}; change it, then resume", entries.join(", "))
@@ -298,16 +313,18 @@ impl BlockReason {
             }
             Self::CannotAbort { places } => format!(
                 "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put \
-                 the new pair into every place and take the abort back: `rotator abort` with --undo",
+                 the new pair into every place and take the abort back: `rotator abort {name} --undo`",
                 places.join(", ")
             ),
-            Self::AccessDenied { denied, state, finish, once_a_day } => lack(denied, state, *finish, *once_a_day),
+            Self::AccessDenied { denied, state, finish, once_a_day } => {
+                lack(denied, state, *finish, *once_a_day, &name)
+            }
             Self::StillInUse { key, at, service, region } => format!(
                 "every place holds the new pair, but the old key {key} is still used: last at {at}, by {service} in \
                  {region}; it is still in IAM; give what uses it the new pair and resume, or delete it nevertheless: \
-                 `rotator resolve` with --finish"
+                 `rotator resolve {name} --finish`"
             ),
-            Self::UserNotFound { user, keys, why, stored } => not_found(user, keys, why, *stored),
+            Self::UserNotFound { user, keys, why, stored } => not_found(user, keys, why, *stored, &name),
         }
     }
 
@@ -354,8 +371,8 @@ impl BlockReason {
     }
 }
 
-fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool) -> String {
-    let give_up = if stored { "`rotator resolve` with --finish" } else { "`rotator abort`" };
+fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool, name: &str) -> String {
+    let give_up = if stored { format!("`rotator resolve {name} --finish`") } else { format!("`rotator abort {name}`") };
     format!(
         "IAM has no user {user}, and the owner of {} is unknown now ({why}): the user was renamed or deleted; if it was \
          renamed, its keys are still in IAM: allow iam:GetAccessKeyLastUsed, and the calls about the keys of its new name, \
@@ -364,7 +381,7 @@ fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool) -> 
     )
 }
 
-fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String {
+fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool, user: &str) -> String {
     let Denied { operation, resource, answer, .. } = denied;
     let more = if once_a_day {
         "; rotator makes one more key to see whether it is allowed once a day, and at once when you abort this rotation \
@@ -372,7 +389,7 @@ fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String 
     } else {
         ""
     };
-    let (name, ways) = (operation.name(), ways_out(denied, finish));
+    let (name, ways) = (operation.name(), ways_out(denied, finish, user));
     if *operation == Operation::LockStore {
         return format!("locked: {resource} cannot be written ({answer}); {state}; {ways}{more}");
     }
@@ -380,24 +397,22 @@ fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String 
 }
 
 /// What an operator may do about a right that is missing.
-fn ways_out(denied: &Denied, finish: bool) -> String {
+fn ways_out(denied: &Denied, finish: bool, user: &str) -> String {
     let key = denied.key.as_ref().map_or("it", AccessKeyId::as_str);
     match denied.operation {
-        Operation::GetAccessKeyLastUsed if finish => {
-            "allow it and resume, or, if nothing uses the old key any more, delete it without asking: `rotator resolve` \
-             with --finish"
-                .to_owned()
-        }
+        Operation::GetAccessKeyLastUsed if finish => format!(
+            "allow it and resume, or, if nothing uses the old key any more, delete it without asking: `rotator resolve \
+             {user} --finish`"
+        ),
         Operation::GetAccessKeyLastUsed => format!(
-            "allow it and resume, or look up who made {key}, then say so: --delete-key if it is not used, --keep-key if \
-             it is another's"
+            "allow it and resume, or look up who made {key}, then say so: `rotator resolve {user} --delete-key {key}` if it is \
+             not used, `rotator resolve {user} --keep-key {key}` if it is another's"
         ),
         Operation::DeleteAccessKey => format!("allow it, or delete {key} yourself, then resume"),
-        Operation::UpdateAccessKey => {
-            "allow it and resume; once the new pair is stored, `rotator resolve` with --finish deletes the old key \
+        Operation::UpdateAccessKey => format!(
+            "allow it and resume; once the new pair is stored, `rotator resolve {user} --finish` deletes the old key \
              without making it inactive first"
-                .to_owned()
-        }
+        ),
         Operation::GetCallerIdentity => {
             "an endpoint policy or a network perimeter refuses the user, not its key: change that, then resume; or abort"
                 .to_owned()
@@ -409,6 +424,15 @@ fn ways_out(denied: &Denied, finish: bool) -> String {
                 .to_owned()
         }
         Operation::ListAccessKeys | Operation::ReadStore => "allow it and resume".to_owned(),
+    }
+}
+
+/// Where to copy the new pair from, if a place still holds it.
+fn held_by(places: &[String]) -> String {
+    match places {
+        [] => String::new(),
+        [one] => format!(" (which {one} still holds)"),
+        several => format!(" (which these still hold: {})", several.join(", ")),
     }
 }
 

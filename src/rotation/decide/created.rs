@@ -46,7 +46,10 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step>
         }
         if places.any(PlaceContent::Foreign) || lost {
             let which = [places.which(PlaceContent::Foreign), places.which(PlaceContent::IdOnly)].concat();
-            return Ok(block(BlockReason::ChangedElsewhere { places: which }));
+            return Ok(block(BlockReason::ChangedElsewhere {
+                places: which,
+                still_new: places.which(PlaceContent::New),
+            }));
         }
         if made.discard_may_land {
             return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));

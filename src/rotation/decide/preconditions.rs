@@ -229,9 +229,15 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
         };
     }
     if !written.is_empty() {
-        return Err(block(BlockReason::ChangedElsewhere { places: written }));
+        return Err(block(BlockReason::ChangedElsewhere {
+            places: written,
+            still_new: places.which(PlaceContent::New),
+        }));
     }
-    if reverted.is_empty() { Ok(()) } else { Err(block(BlockReason::Reverted { places: reverted })) }
+    if reverted.is_empty() {
+        return Ok(());
+    }
+    Err(block(BlockReason::Reverted { places: reverted, still_new: places.which(PlaceContent::New) }))
 }
 
 /// The key's last use; `None`: it was never used.

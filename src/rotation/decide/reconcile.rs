@@ -133,7 +133,10 @@ fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
         return Ok(());
     }
     if !rotation.abort_asked {
-        return Err(block(BlockReason::Reverted { places: observed.put_back.clone() }));
+        return Err(block(BlockReason::Reverted {
+            places: observed.put_back.clone(),
+            still_new: places.which(PlaceContent::New),
+        }));
     }
     // The old pair stands everywhere again: the new key can be discarded.
     if places.all(PlaceContent::Old) {
@@ -152,7 +155,10 @@ fn write(decision: Decision<'_>, phase: &Phase) -> Requires<Step> {
     // Some hold it: the secret is in hand again, and `next_step` rolls forward. None: `next_step` fences and discards.
     let can_restore = memory.new_secret && memory.old_values;
     if places.any(PlaceContent::Foreign) && holds_new(places) && !can_restore {
-        return Ok(block(BlockReason::ChangedElsewhere { places: places.which(PlaceContent::Foreign) }));
+        return Ok(block(BlockReason::ChangedElsewhere {
+            places: places.which(PlaceContent::Foreign),
+            still_new: places.which(PlaceContent::New),
+        }));
     }
     Ok(not_done())
 }

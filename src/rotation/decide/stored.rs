@@ -35,7 +35,8 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
         // A revert is reported at once, not when the overlap is over.
         let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
         if places.any(PlaceContent::Old) {
-            return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old) }));
+            let still_new = places.which(PlaceContent::New);
+            return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old), still_new }));
         }
         return Ok(overlap());
     }
@@ -124,10 +125,13 @@ fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, 
     let neither =
         [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
     if !neither.is_empty() {
-        return Err(block(BlockReason::ChangedElsewhere { places: neither }));
+        return Err(block(BlockReason::ChangedElsewhere {
+            places: neither,
+            still_new: places.which(PlaceContent::New),
+        }));
     }
     if places.any(PlaceContent::Old) {
-        return Err(reverted(rotation, keys, places.which(PlaceContent::Old)));
+        return Err(reverted(rotation, keys, places, places.which(PlaceContent::Old)));
     }
     let key = made.key.clone();
     match keys.find(&made.key).map(|seen| seen.status) {
@@ -139,11 +143,13 @@ fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, 
     }
 }
 
-fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
+/// `which` of the places are reverted.
+fn reverted(rotation: &Rotation, keys: &KeysSeen, places: &PlacesSeen, which: Vec<String>) -> Step {
     let old = &rotation.opened.old_key;
+    let still_new = places.which(PlaceContent::New);
     block(match keys.find(old) {
-        Some(_) => BlockReason::Reverted { places },
-        None => BlockReason::OldKeyGone { key: old.clone(), places },
+        Some(_) => BlockReason::Reverted { places: which, still_new },
+        None => BlockReason::OldKeyGone { key: old.clone(), places: which, still_new },
     })
 }
 
@@ -239,7 +245,7 @@ pub(super) fn next_deactivated(
         let keys = require_keys(rotation, observed)?;
         nothing_is_left(rotation, made, keys)?;
         if !naming_old.is_empty() {
-            return Ok(reverted(rotation, keys, naming_old));
+            return Ok(reverted(rotation, keys, places, naming_old));
         }
     }
     delete_named(rotation, observed)?;

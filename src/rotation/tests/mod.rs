@@ -242,9 +242,9 @@ pub(super) fn reasons() -> Vec<BlockReason> {
     vec![
         BlockReason::SpareKey { key: key(STRANGER), described: text() },
         BlockReason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
-        BlockReason::ChangedElsewhere { places: texts() },
-        BlockReason::Reverted { places: texts() },
-        BlockReason::OldKeyGone { key: old.clone(), places: texts() },
+        BlockReason::ChangedElsewhere { places: texts(), still_new: texts() },
+        BlockReason::Reverted { places: texts(), still_new: texts() },
+        BlockReason::OldKeyGone { key: old.clone(), places: texts(), still_new: texts() },
         BlockReason::StillReferenced { key: old.clone(), entries: texts() },
         BlockReason::Unreadable { entries: texts() },
         BlockReason::NewKeyNotActive { key: new.clone(), seen: text() },

@@ -82,7 +82,11 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
                         let (code, words) =
                             if is_lock { ("locked", "holds the lock") } else { ("access-denied", missing.name()) };
                         assert_eq!(reason.name(), code);
-                        assert!(reason.message().contains(words), "{}", reason.message());
+                        assert!(
+                            reason.message(&rotation.opened.user).contains(words),
+                            "{}",
+                            reason.message(&rotation.opened.user)
+                        );
                     }
                     (world.in_hand, world.old_values) = (false, false);
                     assert!(rotation.creates <= 1 + u32::from(lost.is_some()), "{missing:?}: {rotation:#?}");
@@ -247,7 +251,11 @@ fn a_service_that_goes_on_using_the_old_key_is_named_after_the_time_that_the_pol
         };
         let waited = world.now - began;
         assert!((patience..patience + 2_000).contains(&waited), "{waited}");
-        assert!(reason.message().contains("s3 in eu-west-1"), "{}", reason.message());
+        assert!(
+            reason.message(&rotation.opened.user).contains("s3 in eu-west-1"),
+            "{}",
+            reason.message(&rotation.opened.user)
+        );
         world.used_without_end = finish;
         if finish {
             obey(&reason, false, &mut world, &mut rotation);

@@ -90,7 +90,8 @@ fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
     for enough in moments() {
         // The user was renamed: the question is allowed, and the rotation continues.
         let (mut rotation, mut world, reason) = not_found(enough);
-        assert!(reason.message().contains("app/prod") && reason.message().contains(OLD), "{}", reason.message());
+        let message = reason.message(&rotation.opened.user);
+        assert!(message.contains("app/prod") && message.contains(OLD), "{message}");
         assert_eq!(world.drive(&mut rotation), Left::Blocked(reason), "the next run says the same, and notes nothing");
         world.denied.clear();
         assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));

@@ -152,8 +152,41 @@ fn a_block_is_the_same_whatever_the_words_of_aws() {
 #[test]
 fn a_blocks_message_names_every_key() {
     let keys = vec![key(NEW), key(STRANGER)];
-    let message = BlockReason::UnclaimedKeys { keys, why: "it is unknown".to_owned() }.message();
+    let message = BlockReason::UnclaimedKeys { keys, why: "it is unknown".to_owned() }.message(&user());
     assert!(message.contains(&format!("{NEW}, {STRANGER}")), "{message}");
+}
+
+fn user() -> UserName {
+    UserName::new("till 2").expect("valid")
+}
+
+#[test]
+fn each_command_in_the_message_of_a_block_names_the_user() {
+    let mut commands = 0;
+    for reason in reasons() {
+        let message = reason.message(&user());
+        let code = message.split('`').skip(1).step_by(2);
+        for command in code.filter(|code| code.starts_with("rotator ") && *code != "rotator run") {
+            assert!(command.contains(" 'till 2'"), "{}: {command}", reason.name());
+            commands += 1;
+        }
+        assert!(!message.contains("` with --") && !message.contains(": --"), "{message}");
+    }
+    assert!(commands > 4, "{commands}");
+}
+
+#[test]
+fn a_block_that_asks_for_the_new_pair_names_the_places_that_still_hold_it() {
+    let [places, still_new] = ["a/b/c", "d/e/f"].map(|place| vec![place.to_owned()]);
+    let (key, clone) = (key(OLD), (places.clone(), still_new.clone()));
+    for reason in [
+        BlockReason::Reverted { places: places.clone(), still_new: still_new.clone() },
+        BlockReason::OldKeyGone { key, places, still_new },
+        BlockReason::ChangedElsewhere { places: clone.0, still_new: clone.1 },
+    ] {
+        let message = reason.message(&user());
+        assert!(message.contains("which d/e/f still holds"), "{message}");
+    }
 }
 
 #[test]

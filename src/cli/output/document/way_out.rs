@@ -8,12 +8,12 @@ use crate::types::shell::quoted;
 
 /// The message for an operator, and the command that resolves the block.
 pub(super) fn of(rotation: &Rotation, reason: &BlockReason) -> (String, String) {
-    if let BlockReason::Reverted { places } = reason
+    if let BlockReason::Reverted { places, .. } = reason
         && places.len() >= rotation.opened.places.len()
     {
         return (no_place_is_left(rotation, places), format!("rotator abort {}", rotation.id));
     }
-    if let BlockReason::OldKeyGone { key, places } = reason
+    if let BlockReason::OldKeyGone { key, places, .. } = reason
         && let Some(made) = rotation.made()
         && places.len() >= rotation.opened.places.len()
     {
@@ -25,7 +25,7 @@ pub(super) fn of(rotation: &Rotation, reason: &BlockReason) -> (String, String) 
     {
         return (no_place_is_back(rotation, places), format!("rotator abort {} --undo", rotation.id));
     }
-    (reason.message(), reason.command(rotation.id))
+    (reason.message(&rotation.opened.user), reason.command(rotation.id))
 }
 
 /// Nothing has been done for the abort yet, so the rotation can still go on as before.
