@@ -109,6 +109,11 @@ pub(super) async fn consider(
         Err(skip) => return answered(Answer::Skip(skip), names),
     };
     let mut use_unknown = None;
+    if let Some(said) = &confirmed.reported_use {
+        // Also for a key that is not due: the use may be a proof of rotator, and then it must not look like a program's.
+        let whose = (&confirmed.user, id);
+        confirmed.last_use = unused::last_use(account, taken, whose, Some(said.clone())).await.ok();
+    }
     let judged = async {
         is_due(terms, taken, &confirmed).await?;
         use_unknown = check_last_use(terms, taken, account, &mut confirmed).await?;
@@ -195,17 +200,18 @@ async fn check_last_use(
     account: &Account,
     confirmed: &mut Confirmed,
 ) -> Result<Option<String>, Skip> {
-    if terms.unused_for.is_none() && confirmed.reported_use.is_none() {
-        return Ok(None);
-    }
-    let last_use = match unused::last_use(account, taken, confirmed).await {
-        Ok(last_use) => confirmed.last_use.insert(last_use).clone(),
-        Err(why) => return Ok(terms.unused_for.map(|_| why)),
+    let Some(unused_for) = terms.unused_for else { return Ok(None) };
+    let last_use = match &confirmed.last_use {
+        Some(last_use) => last_use.clone(),
+        None => {
+            let whose = (&confirmed.user, &confirmed.key.id);
+            match unused::last_use(account, taken, whose, confirmed.reported_use.clone()).await {
+                Ok(last_use) => confirmed.last_use.insert(last_use).clone(),
+                Err(why) => return Ok(Some(why)),
+            }
+        }
     };
-    match terms.unused_for {
-        Some(unused_for) => unused::check(confirmed, &last_use, unused_for).map(|()| None),
-        None => Ok(None),
-    }
+    unused::check(confirmed, &last_use, unused_for).map(|()| None)
 }
 
 async fn judge(

@@ -12,12 +12,6 @@ pub struct LastUse {
 }
 
 impl LastUse {
-    /// A use of which it is not known that rotator made it.
-    #[must_use]
-    pub(super) fn of_others(reported: UsedBefore) -> Self {
-        Self { by_others: Some(reported.clone()), reported }
-    }
-
     /// Whether the reported use is a proof of rotator.
     #[must_use]
     pub fn is_own_proof(&self) -> bool {

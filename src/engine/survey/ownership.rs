@@ -33,20 +33,19 @@ pub(super) struct Confirmed {
     pub(super) listed: Span,
     /// The last use, if IAM reported it with the owner.
     pub(super) reported_use: Option<UsedBefore>,
-    /// The last use, once it is known.
+    /// The last use, once it is known, and whether it is a proof of rotator.
     pub(super) last_use: Option<LastUse>,
 }
 
 impl Confirmed {
     /// Returns what a survey shows of the key. `due_at`: when its age will make it due, if it is not due yet.
     pub(super) fn shown(&self, due_at: Option<Timestamp>) -> ConfirmedKey {
-        let reported = self.reported_use.clone().map(LastUse::of_others);
         ConfirmedKey {
             account: self.account.clone(),
             user: self.user.clone(),
             created: self.key.created,
             due_at,
-            last_use: self.last_use.clone().or(reported),
+            last_use: self.last_use.clone(),
         }
     }
 }

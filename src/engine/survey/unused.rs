@@ -16,20 +16,25 @@ use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::rotation::event::UsedBefore;
 use crate::rotation::own_use::OwnUses;
+use crate::types::name::{AccessKeyId, UserName};
 use crate::types::shell::quoted;
 use crate::types::time::{Timestamp, words};
 
 /// When IAM began to record the uses of keys: 2015-04-22T00:00:00Z.
 const RECORDED_SINCE: i64 = 1_429_660_800;
 
-/// Finds the last use of a confirmed key. IAM is asked unless it has said so before.
+/// Finds the last use of a key of this user. IAM is asked unless it has `said` so before.
 ///
 /// # Errors
 /// Why the last use is not known.
-pub(super) async fn last_use(account: &Account, taken: &Taken, confirmed: &Confirmed) -> Result<LastUse, String> {
-    let id = &confirmed.key.id;
-    let reported = match &confirmed.reported_use {
-        Some(reported) => reported.clone(),
+pub(super) async fn last_use(
+    account: &Account,
+    taken: &Taken,
+    (user, id): (&UserName, &AccessKeyId),
+    said: Option<UsedBefore>,
+) -> Result<LastUse, String> {
+    let reported = match said {
+        Some(reported) => reported,
         None => match account.limiter.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(id)).await {
             Ok(Some(answer)) => answer.used.map_or(UsedBefore::Never, UsedBefore::Last),
             Ok(None) => return Err(format!("IAM does not report the last use of {id}")),
@@ -38,7 +43,7 @@ pub(super) async fn last_use(account: &Account, taken: &Taken, confirmed: &Confi
     };
     // Only a call of STS can be a proof.
     let own = match (&taken.made, &reported) {
-        (Some(journal), UsedBefore::Last(used)) if used.is_of_sts() => journal.own_uses(&confirmed.user, id).await?,
+        (Some(journal), UsedBefore::Last(used)) if used.is_of_sts() => journal.own_uses(user, id).await?,
         (Some(_) | None, UsedBefore::Never | UsedBefore::Last(_)) => OwnUses::default(),
     };
     Ok(LastUse { by_others: own.last_use_by_others(reported.clone()), reported })

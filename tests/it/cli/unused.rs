@@ -113,3 +113,21 @@ fn a_proof_by_rotator_itself_is_no_use() {
     // Another process has no journal, and the use is that of any program.
     bench.run(&[&["plan", "--journal", "other.db"], &FLAGS[..]].concat()).code(0).prints("1 key is due");
 }
+
+#[test]
+fn a_key_that_is_not_due_shows_a_proof_of_rotator_as_such() {
+    let bench = Bench::with_users(&[IDLE]);
+    bench.write("rotator.toml", "[owner]\nfrom = \"aws\"\n");
+    bench.run(&["run", "--yes"]).code(0).prints("1 rotated");
+    let new = bench.key_of(IDLE);
+    let document = bench.run(&["plan", "--older-than", "50d", "--output", "json"]).code(0).json();
+    let skipped = note(&document, &new);
+    assert_eq!(
+        (&skipped["reason"], &skipped["last_used"]["service"], &skipped["last_used"]["by_rotator"]),
+        (&"not-due".into(), &"sts".into(), &true.into()),
+        "{skipped:#}"
+    );
+    bench.run(&["plan", "--older-than", "50d"]).code(0).prints("ago (rotator)");
+    let other = ["plan", "--older-than", "50d", "--journal", "other.db"];
+    bench.run(&other).code(0).prints("ago (sts)");
+}
