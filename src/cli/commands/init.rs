@@ -23,6 +23,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::host_env::HostEnv;
+use crate::cli::output::printable::printable;
 use crate::cli::runtime::block_on;
 use crate::engine::survey::owner_rule::Owner;
 use crate::types::shell::quoted;
@@ -71,10 +72,12 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     }
     write(&path, &args.file, &text)?;
     // A file that needs no permission is read without it, so that the failure is only a warning.
-    if let Err(error) = config::Found::named(&path, "the command line", host).and_then(|written| written.allow(host)) {
-        context.terminal.warn(&format!("rotator: warning: {error}"));
-    }
+    let trusted = config::Found::named(&path, "the command line", host).and_then(|written| written.allow(host));
     say_wrote(context, &args.file, &config, stores);
+    match trusted {
+        Ok(records) => say_trusted(context, &records),
+        Err(error) => context.terminal.warn(&format!("rotator: warning: {error}")),
+    }
     say_next(context, &args.file, &path, stores);
     Ok(Exit::Done)
 }
@@ -199,6 +202,15 @@ fn say_wrote(context: &Context, shown: &Path, config: &Config, stores: usize) {
         }
     }
     context.terminal.say(&line);
+}
+
+/// Says where the second file is that `init` has written: for root it is in no folder of a user.
+fn say_trusted(context: &Context, records: &Path) {
+    const TRUSTED: &str = "trusted as it is now; that is recorded in";
+    let records = records.display().to_string();
+    let records = printable(&records);
+    let space = if TRUSTED.len() + records.chars().count() < WIDTH { " ".to_owned() } else { format!("\n{INDENT}") };
+    context.terminal.say(&format!("{TRUSTED}{space}{records}"));
 }
 
 /// `1 h` for `1h`, as in a sentence.

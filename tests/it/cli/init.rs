@@ -88,6 +88,8 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
         "wrote   rotator.toml: these ",
         "1 h overlap",
         "7 d quarantine",
+        "trusted as it is now; that is recorded in",
+        "/rotator/allowed\n",
         "next    rotator doctor ",
         "then    rotator plan ",
     ] {
