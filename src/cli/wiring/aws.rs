@@ -150,8 +150,13 @@ pub fn no_answer_hint(host: &HostEnv) -> String {
 
 /// The error if AWS cannot be called.
 pub fn aws_failed(error: &dyn std::error::Error) -> CliError {
+    // The keys in the environment take precedence over a profile, which is then no cause.
+    let checked = match std::env::var_os("AWS_ACCESS_KEY_ID").is_some_and(|id| !id.is_empty()) {
+        true => "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and AWS_REGION",
+        false => "AWS_PROFILE, AWS_REGION and the credentials",
+    };
     CliError::failed(
         format!("failed to {}", with_causes(error)),
-        format!("nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials{OR_DOCTOR}"),
+        format!("nothing was changed; check {checked}{OR_DOCTOR}"),
     )
 }

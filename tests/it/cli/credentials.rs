@@ -80,12 +80,17 @@ fn a_key_of_rotators_own_that_is_off_ends_the_run_with_one_whatever_is_in_flight
     let admin = bench.sandbox.admin();
     let user = "rotator-admin";
     bench.sandbox.set_status(user, admin.id.as_str(), KeyStatus::Inactive).expect("set");
-    bench.run(&["run"]).code(1).says("AWS_ACCESS_KEY_ID").says("InvalidClientTokenId");
+    let ended = bench.run(&["run"]).code(1).says("InvalidClientTokenId").says("check AWS_ACCESS_KEY_ID, AWS_SECRET_");
+    assert!(!ended.stderr.contains("AWS_PROFILE"), "no profile is in use: {}", ended.stderr);
     bench.write("config", "[profile dev]\ncredential_process = /bin/false\n");
     let mut of_profile = bench.command(&["resume"]);
     of_profile.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     of_profile.env("AWS_PROFILE", "dev").env("AWS_CONFIG_FILE", bench.path("config"));
-    super::bench::Ended::from(of_profile.output().expect("it starts")).code(1).says("`dev`").says("credential_process");
+    super::bench::Ended::from(of_profile.output().expect("it starts"))
+        .code(1)
+        .says("`dev`")
+        .says("check AWS_PROFILE")
+        .says("credential_process");
     assert_unharmed(&bench);
     bench.sandbox.set_status(user, admin.id.as_str(), KeyStatus::Active).expect("set");
     bench.sandbox.advance(std::time::Duration::from_secs(4_000));

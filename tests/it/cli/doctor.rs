@@ -87,7 +87,7 @@ fn no_hint_of_doctor_leads_to_doctor() {
     assert!(!doctor.stdout.contains("rotator doctor"), "{}", doctor.stdout);
     bench.run_in(nowhere, &["plan"]).code(1).says("or run `rotator doctor`");
     let unknown = ("AWS_ACCESS_KEY_ID", "AKIAUNKNOWNUNKNOWNUN");
-    let doctor = bench.run_in(unknown, &["doctor"]).code(1).prints("check AWS_PROFILE");
+    let doctor = bench.run_in(unknown, &["doctor"]).code(1).prints("check AWS_ACCESS_KEY_ID");
     assert!(!doctor.stdout.contains("rotator doctor"), "{}", doctor.stdout);
 }
 

@@ -35,7 +35,7 @@ fn where_aws_does_not_answer_the_endpoint_is_named_and_no_credentials_are_blamed
         assert!(!text.contains("and the credentials") && !text.contains("own AWS credentials"), "{command}: {text}");
     }
     let unknown = bench.run_in(("AWS_ACCESS_KEY_ID", "AKIAUNKNOWNUNKNOWNUN"), &["plan"]).code(1);
-    let text = told(&unknown.says("check AWS_PROFILE, AWS_REGION and the credentials"));
+    let text = told(&unknown.says("check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
     assert!(!text.contains("check the network"), "{text}");
 }
 
