@@ -190,7 +190,10 @@ impl Engine {
         let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
         let (mut due, held_back): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| may_be_opened(due));
         let held_back = held_back.iter().filter_map(|due| Some((due, so_far.get(&due.key.id)?)));
-        left_alone.extend(held_back.map(|(due, why)| failing::note(&due.key.id, place_notes(&due.places), why, None)));
+        left_alone.extend(held_back.map(|(due, why)| {
+            let whose = Some((due.account.clone(), due.user.clone()));
+            failing::note(&due.key.id, place_notes(&due.places), whose, why, None)
+        }));
         report.left_alone.clone_from(&left_alone);
         let unopened: Vec<AccessKeyId> =
             due.iter().map(|due| &due.key.id).chain(unconfirmed.keys()).chain(&kept).cloned().collect();

@@ -1,14 +1,17 @@
 //! What the journal keeps of a campaign, and of the keys that have no rotation.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::discovery::SkipReason;
+use crate::rotation::event::UsedBefore;
+use crate::rotation::observed::KeyStatus;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
-use crate::types::name::{AccessKeyId, CampaignId, RotationId};
+use crate::types::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
 use crate::types::time::Timestamp;
 
 /// What one `run` set out to do.
@@ -126,6 +129,57 @@ pub struct LeftAloneNote {
     pub message: String,
     /// Whether the key was due, so that an operator is needed.
     pub due: bool,
+    /// The account and the user of the key, if IAM has confirmed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<(AccountId, UserName)>,
+    /// What the message says, in fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<NoteDetail>,
+}
+
+impl LeftAloneNote {
+    /// The order of notes on every screen: by user and account, then those whose user is not known, by key.
+    #[must_use]
+    pub fn in_order(&self, other: &Self) -> Ordering {
+        fn place(note: &LeftAloneNote) -> (bool, Option<(&UserName, &AccountId)>, Option<&AccessKeyId>) {
+            let whose = note.whose.as_ref().map(|(account, user)| (user, account));
+            (whose.is_none(), whose, note.key_id.as_ref())
+        }
+        place(self).cmp(&place(other))
+    }
+}
+
+/// What a note is about, in fields: a screen says in short what is about one key, and once what holds for several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "kebab-case")]
+pub enum NoteDetail {
+    /// The user has another key, and IAM allows no third.
+    OtherKey(OtherKey),
+    /// A call about the key failed, which tells nothing of the key.
+    FailedCall {
+        /// The action, as a policy names it.
+        action: String,
+        /// Whether AWS denies the call to the credentials in use.
+        denied: bool,
+    },
+    /// What a later build of rotator has written.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The other key of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherKey {
+    /// Its id.
+    pub id: AccessKeyId,
+    /// Its status in IAM.
+    pub status: KeyStatus,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The last use by another program than rotator. `None`: not known.
+    pub last_use: Option<UsedBefore>,
+    /// Whether a request of rotator that got no answer may have deactivated it.
+    pub may_be_deactivated_by_rotator: bool,
 }
 
 /// The reason of a note. A later build of rotator may have written a reason that this build does not know, and the notes
@@ -215,6 +269,31 @@ mod tests {
         assert_eq!(names, ["of-a-later-build", "recently-rotated"]);
         assert!(notes.left_alone[1].reason == SkipReason::RecentlyRotated);
         assert_eq!(serde_json::to_string(&notes).expect("text"), later);
+    }
+
+    #[test]
+    fn a_detail_of_a_later_build_is_no_obstacle() {
+        let later = r#"{"key_id":null,"places":[],"reason":"iam-failed","message":"m","due":true,"detail":{"about":"of-a-later-build","more":[1]}}"#;
+        let note: LeftAloneNote = serde_json::from_str(later).expect("read");
+        assert_eq!(note.detail, Some(NoteDetail::Unknown));
+    }
+
+    #[test]
+    fn notes_are_in_the_order_of_their_users() {
+        let note = |user: Option<&str>, key: char| LeftAloneNote {
+            key_id: AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{key}")).ok(),
+            places: Vec::new(),
+            reason: SkipReason::TwoKeys.into(),
+            message: String::new(),
+            due: true,
+            whose: user
+                .map(|user| (AccountId::new("123456789012").expect("valid"), UserName::new(user).expect("valid"))),
+            detail: None,
+        };
+        let ordered = [note(Some("alice"), 'C'), note(Some("bob"), 'A'), note(Some("bob"), 'B'), note(None, 'A')];
+        let mut notes = [3, 1, 2, 0].map(|at: usize| ordered[at].clone());
+        notes.sort_by(LeftAloneNote::in_order);
+        assert_eq!(notes, ordered);
     }
 
     #[test]

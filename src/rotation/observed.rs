@@ -14,7 +14,8 @@ use crate::types::time::Timestamp;
 /// A key's status. AWS knows `Active`, `Inactive` and `Expired`
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyMetadata.html>); what else it may say one day
 /// is kept as [`KeyStatus::Other`] and treated as not active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyStatus {
     /// It authenticates.
     Active,

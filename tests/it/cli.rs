@@ -9,6 +9,7 @@ mod codes;
 mod configuration_page;
 mod consent;
 mod credentials;
+mod denied_questions;
 mod doctor;
 mod early_proofs;
 mod environment;

@@ -244,6 +244,8 @@ async fn campaigns_are_kept(subject: impl Subject) {
 key — ☂"
             .to_owned(),
         due: true,
+        whose: None,
+        detail: None,
     };
     let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note], ..CampaignNotes::default() };
     store.note_campaign(campaign_id(1), CampaignNotes::default()).await.expect("noted");

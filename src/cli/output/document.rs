@@ -3,7 +3,6 @@
 
 pub mod gathered;
 mod plan;
-mod room;
 mod skipped;
 mod way_out;
 

@@ -7,7 +7,7 @@ use crate::journal::campaign::PlaceNote;
 /// The entries, and the store if there are several. Entries of one app and environment that are an id or a secret as a
 /// whole are counted. Of the
 /// locations in one entry the first is named, that of the key id.
-pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
+pub(in crate::cli) fn places(places: &[PlaceNote], several_stores: bool) -> String {
     let scope = |place: &PlaceNote| Some((place.store.clone(), place.entry.rsplit_once('/')?.0.to_owned()));
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut names: Vec<String> = Vec::new();

@@ -16,7 +16,7 @@ use super::table;
 use super::times::{self, Times};
 use crate::cli::config;
 use crate::discovery::SkipReason;
-use crate::journal::campaign::PlaceNote;
+use crate::journal::campaign::{NoteDetail, PlaceNote};
 use crate::types::name::{AccountId, UserName};
 use crate::types::time::Timestamp;
 
@@ -57,17 +57,20 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
     for FollowerShown { sink, follows } in plan.due.iter().flat_map(|due| &due.sinks) {
         text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(in_short(follows))));
     }
-    let shared = second_keys::shared(rows.iter().filter_map(|row| row.note).map(|note| note.message.as_str()));
+    let has_second = |note: &SkippedShown| matches!(note.detail, Some(NoteDetail::OtherKey(_)));
     for row in &rows {
         if let (Some(number), Some(note)) = (row.number, row.note) {
+            if has_second(note) {
+                text.push_str(&format!("\n{}", table::second_key(&format!("({number}) "), note, whose, look)));
+                continue;
+            }
             let user = whose.name(row.user, row.account);
-            let said = if shared.is_some() { second_keys::own(&note.message) } else { &note.message };
-            let message = format!("({number}) {user}, {}: {said}{}", note.reason, table::see(note));
+            let message = format!("({number}) {user}, {}: {}{}", note.reason, note.message, table::see(note));
             text.push_str(&format!("\n{}", paragraph(&printable(&message), 4, look.width)));
         }
     }
-    if let Some(shared) = shared {
-        text.push_str(&format!("\n{}", paragraph(&printable(&shared), 4, look.width)));
+    if rows.iter().filter_map(|row| row.note).any(has_second) {
+        text.push_str(&format!("\n{}", second_keys::for_all(0, look)));
     }
     let (left_out, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|note| note.reason == SkipReason::Excluded.name());

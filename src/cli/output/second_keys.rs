@@ -1,47 +1,118 @@
-//! What the messages of skipped keys say of every user with two keys: it is shown once.
+//! A user with two keys on a screen: what is about the user in short, and once what holds for every such user.
 
-/// What begins the part of a message that holds for every such user.
-const FOR_ALL: &str = "; with `[policy] spare_key";
+use super::look::Look;
+use super::paragraph::paragraph;
+use super::printable::printable;
+use super::times::Times;
+use crate::engine::survey::{to_delete, to_set};
+use crate::journal::campaign::OtherKey;
+use crate::rotation::event::UsedBefore;
+use crate::rotation::observed::KeyStatus;
+use crate::types::name::UserName;
 
-/// The part of the message that is about this user.
-#[must_use]
-pub fn own(message: &str) -> &str {
-    message.split_once(FOR_ALL).map_or(message, |(own, _)| own)
+/// What holds for every user with two keys.
+const FOR_ALL: &str = "two keys: IAM allows a user no third, so no new key can be made. Deactivate a key that nothing needs. \
+    Delete it when every program that may use it has run for some days without it: an inactive key can be made active again, a \
+    deleted one cannot. With `[policy] spare_key = \"delete-inactive\"` rotator deletes an inactive key when it needs the room. \
+    If something needs the key, that needs a user of its own, and --exclude USER leaves this user out until then. If rotator \
+    made one of the two keys and its journal was lost, `rotator resume --journal FILE` with that journal continues (see \
+    docs/operations.md#skipped-two-keys)";
+
+/// What is about this user, who is `called` so: a sentence, and each command in a line of its own. `where_`: where the key is,
+/// if that is known.
+pub(in crate::cli) fn own(
+    called: &str,
+    user: &UserName,
+    other: &OtherKey,
+    where_: Option<&str>,
+    times: &Times,
+) -> Vec<String> {
+    let used = match &other.last_use {
+        Some(UsedBefore::Last(used)) => format!("last used {}", times.ago(used.at)),
+        Some(UsedBefore::Never) => "never used".to_owned(),
+        None => "last use unknown".to_owned(),
+    };
+    let where_ = where_.map(|where_| format!(", {where_}")).unwrap_or_default();
+    let (id, status) = (&other.id, other.status.name());
+    let key = format!("{called} has a second key, {id}: {status}, made {}, {used}{where_}", times.ago(other.created));
+    if other.may_be_deactivated_by_rotator {
+        return vec![
+            format!(
+                "{key}. A request of an earlier rotation that got no answer may have deactivated it. If a program needs it:"
+            ),
+            to_set(user, id, "Active"),
+            "Otherwise:".to_owned(),
+            to_delete(user, id),
+        ];
+    }
+    match other.status {
+        KeyStatus::Active => vec![format!("{key}. If nothing needs it:"), to_set(user, id, "Inactive")],
+        KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other => {
+            vec![format!("{key}. If nothing has failed without it for some days:"), to_delete(user, id)]
+        }
+    }
 }
 
-/// What several of these messages say of every such user.
-#[must_use]
-pub fn shared<'m>(messages: impl IntoIterator<Item = &'m str>) -> Option<String> {
-    let mut tails = messages.into_iter().filter_map(|message| message.find(FOR_ALL).and_then(|at| message.get(at..)));
-    let (first, _) = (tails.next()?, tails.next()?);
-    let tail = first.trim_start_matches("; ");
-    let named = tail.split_once("--exclude ").and_then(|(before, after)| Some((before, after.split_once(" leaves")?)));
-    let tail = match named {
-        Some((before, (_, after))) => format!("{before}--exclude USER leaves{after}"),
-        None => tail.to_owned(),
-    };
-    Some(format!("the second key of a user: {tail}"))
+/// These lines as a paragraph that begins with `head`. The later ones are indented by four.
+pub(super) fn paragraph_of(head: &str, lines: &[String], look: &Look) -> String {
+    let own = head.len() - head.trim_start_matches(' ').len();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let head = if number == 0 { head } else { "    " };
+        let indent = if number == 0 { 4 - own.min(4) } else { 0 };
+        text.push_str(&paragraph(&format!("{head}{}", printable(line)), indent, look.width));
+    }
+    text
+}
+
+/// What holds for every user with two keys, as a paragraph.
+pub(super) fn for_all(own: usize, look: &Look) -> String {
+    paragraph(&format!("{}{FOR_ALL}", " ".repeat(own)), 2, look.width)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use jiff::tz::TimeZone;
 
-    fn told(user: &str) -> String {
-        format!(
-            "user {user} has this second active key: delete it; with `[policy] spare_key = \"delete-inactive\"` rotator \
-             deletes it; --exclude {user} leaves this one out until then; and so on"
-        )
-    }
+    use super::*;
+    use crate::cli::output::columns::Paint;
+    use crate::rotation::observed::KeyUse;
+    use crate::types::name::AccessKeyId;
+    use crate::types::time::Timestamp;
 
     #[test]
-    fn what_holds_for_all_users_with_two_keys_is_said_once() {
-        let [one, other] = ["alice", "'bob 2'"].map(told);
-        assert_eq!(shared([one.as_str(), "another reason"]), None, "one message says it itself");
-        let all = shared([one.as_str(), other.as_str()]).expect("several");
-        assert_eq!(own(&one), "user alice has this second active key: delete it");
-        assert_eq!(own("another reason"), "another reason");
-        assert!(all.starts_with("the second key of a user: with `[policy] spare_key"), "{all}");
-        assert!(all.contains("--exclude USER leaves this one out") && !all.contains("alice"), "{all}");
+    fn a_second_key_is_a_sentence_and_the_next_command() {
+        let at = |days: i64| Timestamp::from_unix_seconds(days * 86_400);
+        let times = Times::at(at(100), TimeZone::UTC);
+        let user = UserName::new("alice 2").expect("valid");
+        let active = OtherKey {
+            id: AccessKeyId::new("AKIAABCDEFGHIJKLMNOP").expect("valid"),
+            status: KeyStatus::Active,
+            created: at(9),
+            last_use: Some(UsedBefore::Never),
+            may_be_deactivated_by_rotator: false,
+        };
+        let told = |other: &OtherKey| own("alice 2", &user, other, None, &times);
+        assert_eq!(
+            told(&active),
+            [
+                "alice 2 has a second key, AKIAABCDEFGHIJKLMNOP: active, made 91d ago, never used. If nothing needs it:",
+                "aws iam update-access-key --user-name 'alice 2' --access-key-id AKIAABCDEFGHIJKLMNOP --status Inactive",
+            ]
+        );
+        let used = Some(UsedBefore::Last(KeyUse::at(at(98))));
+        let inactive = OtherKey { status: KeyStatus::Inactive, last_use: used, ..active };
+        let [sentence, command] = told(&inactive).try_into().expect("two lines");
+        assert!(
+            sentence
+                .ends_with("inactive, made 91d ago, last used 2d ago. If nothing has failed without it for some days:")
+        );
+        assert!(command.starts_with("aws iam delete-access-key --user-name 'alice 2' "), "{command}");
+        let maybe_ours = OtherKey { may_be_deactivated_by_rotator: true, ..inactive };
+        let lines = told(&maybe_ours);
+        assert!(lines[1].ends_with("--status Active") && lines[3].starts_with("aws iam delete"), "{lines:?}");
+        let look = Look { paint: Paint(false), width: Some(60), wide: false, times, at_work: None };
+        let text = paragraph_of("(1) ", &lines[..2], &look);
+        assert!(text.starts_with("(1) alice 2 has a second key,") && text.contains("\n    aws iam "), "{text}");
     }
 }

@@ -9,9 +9,10 @@ use super::look::Look;
 use super::paragraph::paragraph;
 use super::places::places;
 use super::printable::printable;
+use super::rotation_table::Whose;
 use super::second_keys;
 use crate::discovery::SkipReason;
-use crate::journal::campaign::LeftAloneNote;
+use crate::journal::campaign::{LeftAloneNote, NoteDetail};
 use crate::journal::overview::ClosedCounts;
 
 /// One line with the number of rotations of each kind. `ready`: of those that wait for a time, how many have reached it.
@@ -62,24 +63,72 @@ pub(super) fn see(note: &SkippedShown) -> String {
     note.docs.as_ref().map(|section| format!(" (see {section})")).unwrap_or_default()
 }
 
-/// The skipped keys, each with its reason.
+/// The skipped keys, each with its reason. What holds for several of them is said once.
 #[must_use]
 pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -> String {
     let notes: Vec<&SkippedShown> = notes.collect();
-    let shared = second_keys::shared(notes.iter().map(|note| note.message.as_str()));
-    let lines = notes.into_iter().map(|note| {
-        let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-        let named = format!("{}{key}", places(&note.places, true));
-        let said = if shared.is_some() { second_keys::own(&note.message) } else { &note.message };
-        let mut line = format!("  {}: {}", printable(named.trim_start()), printable(said));
-        if note.needs_operator {
-            line.push_str(&see(note));
+    let whose = Whose::of(notes.iter().filter_map(|note| note.whose.as_ref()).map(|(account, _)| account));
+    let mut text = String::new();
+    let mut calls: Vec<(&str, &NoteDetail)> = Vec::new();
+    for note in &notes {
+        match &note.detail {
+            Some(detail @ NoteDetail::FailedCall { action, denied }) => {
+                let call = (note.reason.as_str(), detail);
+                if !calls.contains(&call) {
+                    calls.push(call);
+                    let of_it = |other: &&&SkippedShown| {
+                        (other.reason.as_str(), other.detail.as_ref()) == (call.0, Some(call.1))
+                    };
+                    text.push_str(&failed_call(note, notes.iter().filter(of_it).count(), (action, *denied), look));
+                }
+            }
+            Some(NoteDetail::OtherKey(_)) if note.whose.is_some() => {
+                text.push_str(&second_key("  ", note, whose, look));
+            }
+            Some(NoteDetail::OtherKey(_) | NoteDetail::Unknown) | None => text.push_str(&one(note, look)),
         }
-        paragraph(&line, 2, look.width)
-    });
-    let lines: String = lines.collect();
-    let shared = shared.as_ref().map(|shared| paragraph(&format!("  {}", printable(shared)), 2, look.width));
-    lines + &shared.unwrap_or_default()
+    }
+    if notes.iter().any(|note| matches!(note.detail, Some(NoteDetail::OtherKey(_)))) {
+        text.push_str(&second_keys::for_all(2, look));
+    }
+    text
+}
+
+/// The places of a note, and its key.
+fn named(note: &SkippedShown) -> String {
+    let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    format!("{}{key}", places(&note.places, true)).trim_start().to_owned()
+}
+
+/// A note with its message.
+fn one(note: &SkippedShown, look: &Look) -> String {
+    let see = if note.needs_operator { see(note) } else { String::new() };
+    paragraph(&format!("  {}: {}{see}", printable(&named(note)), printable(&note.message)), 2, look.width)
+}
+
+/// What holds for all keys about which a call failed: it is no matter of the single key.
+fn failed_call(first: &SkippedShown, keys: usize, (action, denied): (&str, bool), look: &Look) -> String {
+    if keys == 1 {
+        return one(first, look);
+    }
+    let why = match denied {
+        true => format!("AWS denies {action} to the credentials in use"),
+        false => format!("the call {action} failed"),
+    };
+    let (named, message) = (named(first), &first.message);
+    let text =
+        format!("  {keys} keys: {why}; the first of them, {}: {}{}", printable(&named), printable(message), see(first));
+    paragraph(&text, 2, look.width)
+}
+
+/// A note about a user with two keys.
+pub(super) fn second_key(head: &str, note: &SkippedShown, whose: Whose, look: &Look) -> String {
+    let (Some(NoteDetail::OtherKey(other)), Some((account, user))) = (&note.detail, &note.whose) else {
+        return String::new();
+    };
+    let where_ = (note.reason == SkipReason::SecondActiveKey.name()).then_some("in no store");
+    let lines = second_keys::own(&whose.name(user, account), user, other, where_, &look.times);
+    second_keys::paragraph_of(head, &lines, look)
 }
 
 /// The skipped keys that need an operator in full, and the number of the others for each reason.
@@ -134,6 +183,8 @@ mod tests {
             reason: NotedReason::Known(SkipReason::Excluded),
             message: message.to_owned(),
             due: false,
+            whose: None,
+            detail: None,
         };
         let notes =
             ["left out by --only", "left out by --only", "left out by [policy] exclude", "left out by [[rule]] 1"];

@@ -22,6 +22,7 @@ impl Engine {
         let store = self.journal.store();
         let open = store.summaries(RotationFilter::Open).await?;
         ask_an_operator(&mut notes, &open);
+        notes.left_alone.sort_by(LeftAloneNote::in_order);
         notes.looked_at = gave_up(&store.summaries(RotationFilter::AbortedOf(id)).await?);
         let of_it = || open.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.opened.campaign == id);
         let goes_on = !notes.unopened.is_empty() || of_it().any(|rotation| notes.goes_on_by_itself(rotation));

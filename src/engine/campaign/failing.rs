@@ -10,7 +10,7 @@ use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote}
 use crate::journal::line::Summary;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
-use crate::types::name::AccessKeyId;
+use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::time::Timestamp;
 
 use crate::engine::survey::{Survey, place_notes};
@@ -65,6 +65,7 @@ pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<A
 pub(super) fn note(
     key: &AccessKeyId,
     places: Vec<PlaceNote>,
+    whose: Option<(AccountId, UserName)>,
     failing: &Failing,
     open: Option<&Rotation>,
 ) -> LeftAloneNote {
@@ -86,6 +87,8 @@ pub(super) fn note(
         reason: SkipReason::KeepsFailing.into(),
         message: format!("it has failed in {runs} runs since {first}, last with: {why}; {next}"),
         due: true,
+        whose,
+        detail: None,
     }
 }
 
@@ -108,11 +111,12 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
         if rotation.is_some_and(|rotation| matches!(rotation.state, State::Blocked { .. })) {
             continue;
         }
-        let places = match rotation {
-            Some(rotation) => place_notes(&rotation.opened.places),
-            None => before.map(|note| note.places).unwrap_or_default(),
+        let (places, whose) = match (rotation.map(|rotation| &rotation.opened), before) {
+            (Some(opened), _) => (place_notes(&opened.places), Some((opened.account.clone(), opened.user.clone()))),
+            (None, Some(note)) => (note.places, note.whose),
+            (None, None) => (Vec::new(), None),
         };
-        notes.left_alone.push(note(&key, places, &failing, rotation));
+        notes.left_alone.push(note(&key, places, whose, &failing, rotation));
     }
 }
 

@@ -195,7 +195,8 @@ fn record(old_pair: &mut OldPair, at: Timestamp) {
 
 fn note(due: &Due, reason: SkipReason, message: String) -> LeftAloneNote {
     let (key_id, places) = (Some(due.key.id.clone()), place_notes(&due.places));
-    LeftAloneNote { key_id, places, reason: reason.into(), message, due: true }
+    let whose = Some((due.account.clone(), due.user.clone()));
+    LeftAloneNote { key_id, places, reason: reason.into(), message, due: true, whose, detail: None }
 }
 
 /// Words where the two halves of the pair are stored.

@@ -182,5 +182,7 @@ fn not_opened(due: &Due, why: CallError) -> Opening {
         reason: SkipReason::AccessDenied.into(),
         message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
         due: true,
+        whose: Some((due.account.clone(), due.user.clone())),
+        detail: None,
     }))
 }

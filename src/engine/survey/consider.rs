@@ -8,12 +8,13 @@ use super::choice::{Choice, MADE_LATELY, Names, Rule, Terms};
 use super::found::{Due, Taken};
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
-use super::second_key::{advice, last_use};
+use super::second_key::{advice, to_delete, to_set};
 use super::skip::Skip;
 use super::unused;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::session::Session;
+use crate::journal::campaign::{NoteDetail, OtherKey};
 use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::SpareKey;
 use crate::rotation::sink::Follower;
@@ -153,11 +154,15 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
         let message = format!("it is {} old, and due at {}", words(age), words(terms.older_than));
         return Err(Skip::not_before(key.created.plus(terms.older_than), SkipReason::NotDue, message));
     }
+    let name = quoted(user.as_str());
+    // No command is suggested for which IAM has no room.
+    let other = other_in_the_way(terms, confirmed).map(|other| {
+        format!("{user} has two keys, and IAM allows no third: decide about {other} before you rotate this one")
+    });
     if taken.made_by_campaign.contains(&key.id) && !terms.is_named {
         let message = format!(
-            "rotator made it in the campaign that is still open, and no run rotates it before that has closed; `rotator rotate \
-             {}` does",
-            quoted(user.as_str())
+            "rotator made it in the campaign that is still open, and no run rotates it before that has closed; {}",
+            other.unwrap_or_else(|| format!("`rotator rotate {name}` does"))
         );
         return Err(Skip::new(SkipReason::RecentlyRotated, message));
     }
@@ -166,8 +171,8 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
             let message = format!(
-                "rotator made it less than 20 hours ago; `rotator rotate {}` rotates it all the same",
-                quoted(user.as_str())
+                "rotator made it less than 20 hours ago; {}",
+                other.unwrap_or_else(|| format!("`rotator rotate {name}` rotates it all the same"))
             );
             Err(Skip::not_before(key.created.plus(MADE_LATELY), SkipReason::RecentlyRotated, message))
         }
@@ -176,6 +181,13 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
             format!("the journal does not say whether rotator made it: {why}"),
         )),
     }
+}
+
+/// The other key of the user, which leaves no room for a new one.
+fn other_in_the_way<'a>(terms: &Terms, confirmed: &'a Confirmed) -> Option<&'a AccessKeyId> {
+    let other = confirmed.keys.keys.iter().flatten().find(|other| other.id != confirmed.key.id)?;
+    let is_deleted = terms.policy.spare_key == SpareKey::DeleteInactive && other.status == KeyStatus::Inactive;
+    (!is_deleted).then_some(&other.id)
 }
 
 /// Checks that a key is active and old enough, and that no rotation of its user is in flight.
@@ -282,24 +294,21 @@ async fn room(
     if deletable && !by_us && keys.ids().len() == 2 {
         return Ok(());
     }
-    let used = last_use(account, &spare.id).await;
-    if by_us {
-        let (word, id) = (quoted(user.as_str()), &spare.id);
-        let message = format!(
-            "user {user} has two keys already, and IAM allows no third; the spare {id} is inactive (created {}, {used}): an \
-             earlier rotation asked IAM to deactivate it and got no answer, and that request may be what deactivated it; \
-             if a program needs the key, make it active (aws iam update-access-key --user-name {word} --access-key-id {id} \
-             --status Active), otherwise delete it (aws iam delete-access-key --user-name {word} --access-key-id {id})",
-            spare.created
-        );
-        return Err(Skip::needs_operator(SkipReason::TwoKeys, message));
-    }
+    let mut other = OtherKey::of(Some(account), taken, user, spare).await;
+    other.may_be_deactivated_by_rotator = by_us;
+    let advice = match by_us {
+        true => format!(
+            "an earlier rotation asked IAM to deactivate it and got no answer, and that request may be what deactivated it; if \
+             a program needs the key, make it active ({}), otherwise delete it ({})",
+            to_set(user, &spare.id, "Active"),
+            to_delete(user, &spare.id)
+        ),
+        false => advice(user, &other),
+    };
     let message = format!(
-        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): {}",
+        "user {user} has two keys already, and IAM allows no third; the other is {} ({}): {advice}",
         spare.id,
-        spare.status.name(),
-        spare.created,
-        advice(user, spare)
+        other.described(),
     );
-    Err(Skip::needs_operator(SkipReason::TwoKeys, message))
+    Err(Skip::needs_operator(SkipReason::TwoKeys, message).with(NoteDetail::OtherKey(other)))
 }

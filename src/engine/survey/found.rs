@@ -68,6 +68,11 @@ pub struct ConfirmedKey {
 }
 
 impl ConfirmedKey {
+    /// The account and the user.
+    pub(super) fn whose(&self) -> (AccountId, UserName) {
+        (self.account.clone(), self.user.clone())
+    }
+
     pub(super) fn of_due(due: &Due) -> Self {
         Self {
             account: due.account.clone(),

@@ -132,6 +132,8 @@ impl Judged {
                 reason: alone.why.reason().into(),
                 message: alone.why.to_string(),
                 due,
+                whose: alone.key_id.as_ref().and_then(|key| self.confirmed.get(key)).map(ConfirmedKey::whose),
+                detail: None,
             };
             survey.left_alone.push(if is_full { note } else { self.tell(&alone, note) });
         }

@@ -29,6 +29,7 @@ pub use self::last_use::LastUse;
 use self::left_as_is::Judged;
 use self::obstacles::{Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
+pub use self::second_key::{to_delete, to_set};
 use self::second_reading::SecondReading;
 use crate::discovery::{Candidate, Discovered, SkipReason, Values, read_pairs};
 use crate::engine::observe::writable::Answers;
@@ -104,6 +105,7 @@ pub(in crate::engine) async fn survey_with(
         }
         survey.left_alone.push(note);
     }
+    survey.left_alone.sort_by(LeftAloneNote::in_order);
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
     let of_rules = choice.rules.iter().map(|rule| &rule.keys);
     let unmatched = std::iter::once(&choice.exclude).chain(of_rules).flat_map(|patterns| unmatched(patterns, &names));
@@ -165,10 +167,12 @@ fn take_answers(
                     let kept = confirmed.shown(skip.due_at);
                     survey.skipped_keys.insert(candidate.key_id.clone(), kept);
                 }
+                let whose = survey.skipped_keys.get(&candidate.key_id);
+                let whose = whose.map(ConfirmedKey::whose);
                 if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {
                     listed.extend(considered.confirmed.map(|confirmed| *confirmed));
                 }
-                survey.left_alone.push(skip.about(candidate));
+                survey.left_alone.push(skip.about(candidate, whose));
             }
         }
     }
@@ -195,6 +199,8 @@ fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], s
             reason: SkipReason::Unreadable.into(),
             message: format!("it cannot be read ({why}); {counts}"),
             due: false,
+            whose: None,
+            detail: None,
         });
     }
     may_name_any

@@ -95,10 +95,11 @@ async fn account_of<'a>(session: &'a Session, candidate: &Candidate) -> Result<&
             }
             Err(error) => {
                 let message = format!("AWS did not say to which account it belongs: {}", error.message);
-                if error.kind == CallErrorKind::Credentials {
-                    return Err(Skip::recheck(SkipReason::AccountUnknown, message));
-                }
-                return Err(Skip::needs_operator(SkipReason::AccountUnknown, message));
+                let skip = match error.kind {
+                    CallErrorKind::Credentials => Skip::recheck(SkipReason::AccountUnknown, message),
+                    _ => Skip::needs_operator(SkipReason::AccountUnknown, message),
+                };
+                return Err(skip.of_call("sts:GetAccessKeyInfo", error.kind));
             }
         },
     };
@@ -166,8 +167,9 @@ async fn user_of(
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
                 None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
-                    Skip::recheck(SkipReason::IamFailed, error.message)
+                    Skip::recheck(SkipReason::IamFailed, error.message).of_call(LAST_USED, error.kind)
                 }
+                None if error.kind == CallErrorKind::Denied => not_told(candidate, &named, &error),
                 None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
             });
         }
@@ -198,17 +200,41 @@ async fn user_of(
     }
 }
 
+/// The actions of IAM that lead to an owner, as a policy names them.
+const LIST: &str = "iam:ListAccessKeys";
+const LAST_USED: &str = "iam:GetAccessKeyLastUsed";
+
+/// Where an operator finds what to allow.
+const POLICY: &str = "`rotator policy` prints the rights that this configuration needs";
+
+/// The credentials in use may not ask whose key it is. That says nothing of the key, nor of `[owner]`.
+fn not_told(candidate: &Candidate, named: &BTreeSet<UserName>, error: &CallError) -> Skip {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(" or ");
+    let message = match candidate.places.first().filter(|_| !named.is_empty()) {
+        Some(place) => format!(
+            "IAM has no user {named}, to whom its entry leads, and denies the question whose key it is: {}; {POLICY}; or \
+             name its user: set `{}` in rotator.toml",
+            error.message,
+            Owner::suggestion(place, None)
+        ),
+        None => format!("IAM denies the question whose key it is: {}; {POLICY}", error.message),
+    };
+    Skip::needs_operator(SkipReason::IamFailed, message).of_call(LAST_USED, error.kind)
+}
+
 /// IAM's list could not be read. A failure of rotator's own credentials says nothing about the key.
 fn not_listed(error: CallError) -> Skip {
-    match error.kind {
-        CallErrorKind::Credentials => Skip::recheck(SkipReason::IamFailed, error.message),
+    let (kind, message) = (error.kind, error.message);
+    let skip = match kind {
+        CallErrorKind::Credentials => Skip::recheck(SkipReason::IamFailed, message),
+        CallErrorKind::Denied => Skip::needs_operator(SkipReason::IamFailed, format!("{message}; {POLICY}")),
         CallErrorKind::Throttled
         | CallErrorKind::Unavailable
-        | CallErrorKind::Denied
         | CallErrorKind::Invalid
         | CallErrorKind::NoSuchEntity
-        | CallErrorKind::Other => Skip::needs_operator(SkipReason::IamFailed, error.message),
-    }
+        | CallErrorKind::Other => Skip::needs_operator(SkipReason::IamFailed, message),
+    };
+    skip.of_call(LIST, kind)
 }
 
 /// IAM is eventually consistent: one of its two answers is behind.
@@ -251,9 +277,7 @@ fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option
         Some(user) => format!(
             "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
         ),
-        None if named.is_empty() => format!(
-            "IAM does not say whose key it is: the key may not exist any more, or the policy does not allow the question{more}"
-        ),
+        None if named.is_empty() => format!("IAM does not say whose key it is: the key may not exist any more{more}"),
         None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
     };
     Skip::needs_operator(SkipReason::OwnerUnknown, message)

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::choice::Choice;
 use super::found::{ConfirmedKey, Taken};
 use super::ownership::Confirmed;
+use super::unused;
 use crate::discovery::SkipReason;
 use crate::engine::accounts::Account;
-use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
-use crate::journal::campaign::LeftAloneNote;
+use crate::journal::campaign::{LeftAloneNote, NoteDetail, OtherKey};
+use crate::rotation::event::UsedBefore;
 use crate::rotation::observed::{KeySeen, KeyStatus};
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
-
-const UNKNOWN_USE: &str = "last use unknown";
 
 /// Returns a note for each such key of the users whose keys were `listed`, and what IAM said about it. `found`: the keys that the stores hold.
 pub(super) async fn notes(
@@ -34,7 +33,8 @@ pub(super) async fn notes(
         let is_unnamed = |named: Vec<String>| named.is_empty();
         let seen = session.scans.naming(&session.scan_context(), &id, session.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
-            let note = note(session, &account, &user, &key).await;
+            let other = OtherKey::of(session.accounts.of(&account), taken, &user, &key).await;
+            let note = note((account.clone(), user.clone()), other);
             notes.push((note, ConfirmedKey { account, user, created: key.created, due_at: None, last_use: None }));
         }
     }
@@ -59,51 +59,81 @@ fn second_keys(
     second
 }
 
-/// Asks IAM when the key was last used, and returns the answer as words of a message.
-pub(super) async fn last_use(account: &Account, key: &AccessKeyId) -> String {
-    let last_used = || account.ports.iam.last_used(key);
-    match account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
-        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
-        Ok(None) | Err(_) => UNKNOWN_USE.to_owned(),
+impl OtherKey {
+    /// Asks IAM when the key was last used. `account`: that of the user, if it can be asked.
+    pub(super) async fn of(account: Option<&Account>, taken: &Taken, user: &UserName, key: &KeySeen) -> Self {
+        let last_use = match account {
+            Some(account) => unused::last_use(account, taken, (user, &key.id), None).await.ok(),
+            None => None,
+        };
+        Self {
+            id: key.id.clone(),
+            status: key.status,
+            created: key.created,
+            last_use: last_use.and_then(|last_use| last_use.by_others),
+            may_be_deactivated_by_rotator: false,
+        }
+    }
+
+    /// Its status, age and last use.
+    pub(super) fn described(&self) -> String {
+        let used = match &self.last_use {
+            Some(UsedBefore::Last(used)) => format!("last used {}", used.at),
+            Some(UsedBefore::Never) => "never used".to_owned(),
+            None => "last use unknown".to_owned(),
+        };
+        format!("{}, created {}, {used}", self.status.name(), self.created)
     }
 }
 
-async fn note(session: &Session, account: &AccountId, user: &UserName, key: &KeySeen) -> LeftAloneNote {
-    let used = match session.accounts.of(account) {
-        Some(account) => last_use(account, &key.id).await,
-        None => UNKNOWN_USE.to_owned(),
-    };
+fn note((account, user): (AccountId, UserName), other: OtherKey) -> LeftAloneNote {
+    let message = format!(
+        "user {user} has a second active key, {} ({}), which no entry of a store names, and IAM allows no third: {}",
+        other.id,
+        other.described(),
+        advice(&user, &other)
+    );
     LeftAloneNote {
-        key_id: Some(key.id.clone()),
+        key_id: Some(other.id.clone()),
         places: Vec::new(),
         reason: SkipReason::SecondActiveKey.into(),
-        message: message(user, key, &used),
+        message,
         due: true,
+        whose: Some((account, user)),
+        detail: Some(NoteDetail::OtherKey(other)),
     }
 }
 
-fn message(user: &UserName, key: &KeySeen, used: &str) -> String {
-    format!(
-        "user {user} has this second active key (created {}, {used}), which no entry of a store names, and IAM allows no \
-         third: {}",
-        key.created,
-        advice(user, key)
-    )
+/// The command that sets the status of a key of this user.
+#[must_use]
+pub fn to_set(user: &UserName, key: &AccessKeyId, status: &str) -> String {
+    let user = quoted(user.as_str());
+    format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status {status}")
 }
 
-/// What an operator may do about a second key of a user, which leaves no room for a new one.
-pub(super) fn advice(user: &UserName, spare: &KeySeen) -> String {
-    let (word, id) = (quoted(user.as_str()), &spare.id);
-    let delete = format!("delete it (aws iam delete-access-key --user-name {word} --access-key-id {id})");
-    let retire = match spare.status {
-        KeyStatus::Active => format!(
-            "deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and some days \
-             later {delete}"
-        ),
-        KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other => delete,
+/// The command that deletes a key of this user.
+#[must_use]
+pub fn to_delete(user: &UserName, key: &AccessKeyId) -> String {
+    format!("aws iam delete-access-key --user-name {} --access-key-id {key}", quoted(user.as_str()))
+}
+
+/// What an operator may do about the other key of a user, which leaves no room for a new one.
+pub(super) fn advice(user: &UserName, other: &OtherKey) -> String {
+    let (word, id) = (quoted(user.as_str()), &other.id);
+    let delete = format!("delete it ({})", to_delete(user, id));
+    let retire = match other.status {
+        KeyStatus::Active => {
+            let deactivate = to_set(user, id, "Inactive");
+            format!(
+                "if nothing needs it, deactivate it ({deactivate}), and once nothing has failed without it for some days, {delete}"
+            )
+        }
+        KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other => {
+            format!("once nothing has failed without it for some days, {delete}")
+        }
     };
     format!(
-        "if nothing needs {id}, {retire}; with `[policy] spare_key = \"delete-inactive\"` rotator deletes it once it is \
+        "{retire}; with `[policy] spare_key = \"delete-inactive\"` rotator deletes it once it is \
          inactive and the room is needed; if something needs it, that needs a user of its own, and --exclude {word} leaves \
          this one out until then; if rotator made one of the two keys and its journal was lost, `rotator resume --journal \
          FILE` with that journal continues"
@@ -123,18 +153,26 @@ mod tests {
         KeySeen { id, status, created: Timestamp::from_unix_seconds(1_700_000_000) }
     }
 
+    fn other(key: &KeySeen) -> OtherKey {
+        let KeySeen { id, status, created } = key.clone();
+        OtherKey { id, status, created, last_use: Some(UsedBefore::Never), may_be_deactivated_by_rotator: false }
+    }
+
     #[test]
     fn the_commands_name_the_user_whatever_its_name() {
         let key = key('A', KeyStatus::Active);
-        for user in HOSTILE {
-            let message = message(&UserName::new(user).expect("valid"), &key, "never used");
-            let words = |verb| ["aws", "iam", verb, "--user-name", user, "--access-key-id", key.id.as_str()];
+        for name in HOSTILE {
+            let user = UserName::new(name).expect("valid");
+            let note = note((AccountId::new("123456789012").expect("valid"), user.clone()), other(&key));
+            let words = |verb| ["aws", "iam", verb, "--user-name", name, "--access-key-id", key.id.as_str()];
             let inactive = [&words("update-access-key")[..], &["--status", "Inactive"]].concat();
-            let (deactivate, delete) = message.split_once(" and some days later").expect("two commands");
+            let (deactivate, delete) = note.message.split_once(", and once nothing has failed").expect("two commands");
             assert_says(deactivate, ")", &inactive);
             assert_says(delete, "); with `[policy]", &words("delete-access-key"));
             let inactive = KeySeen { status: KeyStatus::Inactive, ..key.clone() };
-            assert!(!advice(&UserName::new(user).expect("valid"), &inactive).contains("deactivate it"));
+            let advice = advice(&user, &other(&inactive));
+            assert!(!advice.contains("deactivate it"), "{advice}");
+            assert!(advice.starts_with("once nothing has failed without it for some days, delete it"), "{advice}");
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::found::place_notes;
 use crate::discovery::{Candidate, SkipReason};
-use crate::journal::campaign::LeftAloneNote;
+use crate::journal::campaign::{LeftAloneNote, NoteDetail};
+use crate::ports::call::CallErrorKind;
+use crate::types::name::{AccountId, UserName};
 use crate::types::time::Timestamp;
 
 /// The reason to skip a candidate, and whether it needs an operator.
@@ -13,19 +15,20 @@ pub(in crate::engine) struct Skip {
     pub(in crate::engine) recheck: bool,
     /// When its age will make the key due.
     pub(super) due_at: Option<Timestamp>,
+    detail: Option<NoteDetail>,
 }
 
 impl Skip {
     pub(super) fn new(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: false, due_at: None }
+        Self { reason, message: message.into(), due: false, recheck: false, due_at: None, detail: None }
     }
 
     pub(super) fn recheck(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: true, due_at: None }
+        Self { recheck: true, ..Self::new(reason, message) }
     }
 
     pub(in crate::engine) fn needs_operator(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true, recheck: false, due_at: None }
+        Self { due: true, ..Self::new(reason, message) }
     }
 
     /// The key is too young.
@@ -33,17 +36,30 @@ impl Skip {
         Self { due_at: Some(due_at), ..Self::new(reason, message) }
     }
 
+    /// The same with what the message says, in fields.
+    pub(super) fn with(self, detail: NoteDetail) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
+
+    /// The same for a call of this action that failed.
+    pub(super) fn of_call(self, action: &str, failed: CallErrorKind) -> Self {
+        let denied = failed == CallErrorKind::Denied;
+        self.with(NoteDetail::FailedCall { action: action.to_owned(), denied })
+    }
+
     pub(super) const fn is_due(&self) -> bool {
         self.due
     }
 
-    pub(super) fn about(self, candidate: &Candidate) -> LeftAloneNote {
+    pub(super) fn about(self, candidate: &Candidate, whose: Option<(AccountId, UserName)>) -> LeftAloneNote {
         LeftAloneNote {
             key_id: Some(candidate.key_id.clone()),
             places: place_notes(&candidate.places),
             reason: self.reason.into(),
             message: self.message,
             due: self.due,
+            whose,
+            detail: self.detail,
         }
     }
 }

@@ -74,7 +74,7 @@ fn what_cannot_be_rotated_needs_an_operator_and_is_named() {
     let ended = bench.run(&["rotate", &unstored, "--now", "--yes"]).code(4).says("no store holds the key");
     ended.says(&format!("aws iam update-access-key --user-name ci --access-key-id {unstored} --status Inactive"));
     // A user with two keys.
-    let ended = bench.run(&["rotate", "app2/production", "--now", "--yes"]).code(4).prints("two keys already");
+    let ended = bench.run(&["rotate", "app2/production", "--now", "--yes"]).code(4).prints("has a second key");
     assert!(!ended.stdout.contains(USER), "{}", ended.stdout);
     let leaked = bench.run(&["store", "get", "app2/production/AWS_ACCESS_KEY_ID"]).code(0).stdout;
     ended.says(&format!("{leaked} still works")).says(&format!(

@@ -190,12 +190,12 @@ fn a_wait_hears_a_signal() {
 fn two_keys_already_need_an_operator() {
     let bench = Bench::with_users(&["app1/production", "app2/production"]);
     let spare = bench.sandbox.create_key("app1/production").expect("a second key").id;
-    let run = bench.run(&["run"]).code(4).prints(spare.as_str()).prints("two keys already");
+    let run = bench.run(&["run"]).code(4).prints(spare.as_str()).prints("has a second key");
     run.prints("1 rotated").prints("1 needs an operator");
-    bench.run(&["status"]).code(0).prints("two keys already");
+    bench.run(&["status"]).code(0).prints("has a second key");
     bench.run(&["status", "--exit-code"]).code(4);
     // Nothing is in flight, and that is all that resume judges.
-    bench.run(&["resume"]).code(0).prints("two keys already").prints("1 needs an operator");
+    bench.run(&["resume"]).code(0).prints("has a second key").prints("1 needs an operator");
     bench.sandbox.delete_key("app1/production", spare.as_str()).expect("deleted");
     bench.run(&["run"]).code(0).prints("1 rotated");
     assert_eq!(bench.sandbox.calls()[&Action::CreateAccessKey], 2, "none twice");

@@ -35,7 +35,7 @@ fn every_table_and_note_fits_the_terminal() {
     fits(&plan.stdout, 80);
     fits(&plan.stderr, 80);
     let run = bench.at("80", &["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);
-    let run = run.prints("stored-new: both keys").prints("old key off in 1 h").prints("two keys already");
+    let run = run.prints("stored-new: both keys").prints("old key off in 1 h").prints("has a second key");
     fits(&run.stdout, 80);
     for columns in ["80", "60", "40"] {
         let width = columns.parse().expect("a number");

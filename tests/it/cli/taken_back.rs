@@ -76,8 +76,10 @@ fn some_places_with_the_new_pair_leave_both_ways_open() {
     put(&bench, &copies);
     bench.run(&["run", "--overlap", "1h"]).code(3);
     put(&bench, &before);
-    bench.run(&["resume"]).code(4).prints("reverted");
-    let blocked = bench.run(&["abort", USER]).code(4).prints("cannot-abort").prints("`rotator abort` with --undo");
+    let reverted = bench.run(&["resume"]).code(4).prints("reverted");
+    reverted.prints("put the new pair (which copy/production/AWS_ACCESS_KEY_ID still holds) back");
+    let blocked = bench.run(&["abort", USER]).code(4).prints("cannot-abort");
+    let blocked = blocked.prints(&format!("`rotator abort {USER} --undo`"));
     assert_eq!(printed(&blocked.stdout), ["resume", USER]);
 }
 

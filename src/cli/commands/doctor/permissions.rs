@@ -5,7 +5,9 @@ use super::shown::Check;
 use crate::cli::commands::policy::Found;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
+use crate::cli::output::places::places;
 use crate::cli::output::second_keys;
+use crate::cli::output::times::Times;
 use crate::cli::wiring::aws::AwsAccounts;
 use crate::discovery::SkipReason;
 use crate::engine::rate_limit::Operation;
@@ -13,7 +15,7 @@ use crate::engine::session::Session;
 use crate::engine::survey::choice::Terms;
 use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, Survey};
-use crate::journal::campaign::LeftAloneNote;
+use crate::journal::campaign::{LeftAloneNote, NoteDetail};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::LastUsed;
 use crate::rotation::policy::{StillInUse, Unclaimed};
@@ -37,13 +39,15 @@ pub(super) async fn of(config: &Config, session: &Session, aws: &AwsAccounts, se
     for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::OwnKey) {
         checks.push(Check::of("keys", Ok(own_key(note))));
     }
-    let second: Vec<_> = survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey).collect();
-    let are_several = second_keys::shared(second.iter().map(|note| note.message.as_str())).is_some();
-    for note in second {
-        let (message, hint) = match are_several {
-            true => (second_keys::own(&note.message), "`rotator plan` shows every key, and what else can be done"),
-            false => (note.message.as_str(), "`rotator plan` shows every key"),
+    let times = Times::here();
+    for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
+        let message = match (&note.detail, &note.whose) {
+            (Some(NoteDetail::OtherKey(other)), Some((_, user))) => {
+                second_keys::own(user.as_str(), user, other, Some("in no store"), &times).join("\n  ")
+            }
+            _ => note.message.clone(),
         };
+        let hint = "`rotator plan` shows every key, and what else can be done";
         checks.push(Check::of("keys", Err(CliError::failed(message, hint))));
     }
     checks
@@ -72,10 +76,9 @@ fn owner_unknown(message: String, variable: Option<&str>) -> CliError {
 }
 
 /// The key that rotator itself uses, and where it is.
-fn own_key(LeftAloneNote { key_id, places, message, .. }: &LeftAloneNote) -> String {
-    let key = key_id.as_ref().map(ToString::to_string).unwrap_or_default();
-    let places: Vec<String> = places.iter().map(|place| format!("{} {}", place.store, place.entry)).collect();
-    format!("{key} in {}: {message}, so it is never rotated", places.join(", "))
+fn own_key(note: &LeftAloneNote) -> String {
+    let key = note.key_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{key} in {}: {}, so it is never rotated", places(&note.places, true), note.message)
 }
 
 /// What could be read, and what must be looked at although it could.
@@ -130,7 +133,12 @@ async fn reading(config: &Config, session: &Session, seen: &Seen) -> Result<Read
     let Survey { due, left_alone, .. } = &seen.survey;
     let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
     if let Some(note) = left_alone.iter().find(|note| of_iam.iter().any(|reason| note.reason == *reason)) {
-        let (message, is_about_owner) = (note.message.clone(), note.reason == SkipReason::OwnerUnknown);
+        let same = |other: &&LeftAloneNote| other.reason == note.reason && other.detail == note.detail;
+        let message = match left_alone.iter().filter(same).count() {
+            keys @ 2.. if note.detail.is_some() => format!("{}; the same for {} more keys", note.message, keys - 1),
+            _ => note.message.clone(),
+        };
+        let is_about_owner = note.reason == SkipReason::OwnerUnknown;
         return Err(if is_about_owner { owner_unknown(message, seen.owner_variable) } else { compare(message) });
     }
     let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::super::last_used::LastUsedShown;
 use super::super::rule_shown::RuleShown;
 use super::super::schema::{PlaceShown, Time};
-use super::room;
 use super::skipped::{ConfirmedShown, SkippedShown};
 use crate::engine::survey::{Due, Survey, place_notes};
 use crate::journal::campaign::PlaceNote;
@@ -122,9 +121,7 @@ impl PlanDocument {
             SkippedShown { confirmed, rule, ..SkippedShown::of(note) }
         });
         let (due, held_back): (Vec<_>, Vec<_>) = (shown(&survey.due), shown(&survey.held_back));
-        let mut skipped: Vec<SkippedShown> = skipped.collect();
-        let to_rotate = due.iter().chain(&held_back).map(|due| (&due.account, &due.user, &due.key_id));
-        room::without_room(to_rotate, &mut skipped);
+        let skipped = skipped.collect();
         Self { version: VERSION, due, held_back, skipped }
     }
 }

@@ -8,7 +8,7 @@ use super::super::rule_shown::RuleShown;
 use super::super::schema::{PlaceShown, Time};
 use crate::discovery::SkipReason;
 use crate::engine::survey::ConfirmedKey;
-use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::journal::campaign::{LeftAloneNote, NoteDetail, PlaceNote};
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::time::Timestamp;
 
@@ -35,6 +35,13 @@ pub struct SkippedShown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub docs: Option<String>,
+    /// The account and the user, and what the message says in fields. The text uses them.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub whose: Option<(AccountId, UserName)>,
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub detail: Option<NoteDetail>,
     /// The rule that decides about the key, in a plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "RuleShown")]
@@ -71,7 +78,7 @@ impl ConfirmedShown {
 impl SkippedShown {
     #[must_use]
     pub fn of(note: &LeftAloneNote) -> Self {
-        let LeftAloneNote { key_id, places, reason, message, due } = note;
+        let LeftAloneNote { key_id, places, reason, message, due, whose, detail } = note;
         Self {
             key_id: key_id.clone(),
             places: places.clone(),
@@ -79,6 +86,8 @@ impl SkippedShown {
             needs_operator: *due,
             docs: reason.known().map(SkipReason::docs_section),
             rule: None,
+            whose: whose.clone(),
+            detail: detail.clone(),
             reason: reason.name().to_owned(),
             message: message.clone(),
         }

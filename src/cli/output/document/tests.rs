@@ -139,6 +139,8 @@ fn the_document_is_what_programs_rely_on() {
         reason: SkipReason::TwoKeys.into(),
         message: "m".to_owned(),
         due: true,
+        whose: None,
+        detail: None,
     };
     let shown = Gathered::new(Some(CAMPAIGN)).with([&blocked]);
     let document = Document::new(Some(CAMPAIGN), shown.rotations, shown.counts, &[note], 2);
