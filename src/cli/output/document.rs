@@ -21,6 +21,7 @@ use crate::engine::survey::place_notes;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::journal::overview::ClosedCounts;
+use crate::rotation::decide::waits::{OLD_STAYS, OVERLAP, QUARANTINE};
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
@@ -79,7 +80,11 @@ pub struct RotationShown {
     pub waiting_until: Option<Timestamp>,
     /// The number of attempted effects.
     pub attempts: u32,
-    /// Why the rotation waits, or the last failure.
+    /// What the rotation waits for until then, if it does. A wait is no error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub waiting_for: Option<String>,
+    /// What failed last, or why the rotation ended so.
     pub last_error: Option<String>,
     /// The places of the pair.
     #[schemars(with = "Vec<PlaceShown>")]
@@ -193,6 +198,7 @@ impl RotationShown {
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
         let Summary { rotation, opened_at, updated_at, .. } = summary;
+        let (waiting_for, last_error) = why(rotation);
         Self {
             id: rotation.id,
             account: rotation.opened.account.clone(),
@@ -204,7 +210,8 @@ impl RotationShown {
             blocked: BlockShown::of(rotation),
             waiting_until: waiting_until(rotation),
             attempts: rotation.attempts,
-            last_error: rotation.last_error.clone(),
+            waiting_for,
+            last_error,
             places: place_notes(&rotation.opened.places),
             sinks: SinkShown::of(rotation),
             opened_at: *opened_at,
@@ -244,6 +251,16 @@ fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
     match rotation.state {
         State::Settled { .. } | State::InDoubt { .. } => rotation.waiting_until,
         State::Blocked { .. } | State::Closed { .. } => None,
+    }
+}
+
+/// What the rotation waits for, and what failed last. The journal keeps both in one field.
+fn why(rotation: &Rotation) -> (Option<String>, Option<String>) {
+    let why = rotation.last_error.clone();
+    match waiting_until(rotation) {
+        Some(_) => (why, None),
+        // A block or a request has ended the wait.
+        None => (None, why.filter(|why| ![OVERLAP, OLD_STAYS, QUARANTINE].contains(&why.as_str()))),
     }
 }
 

@@ -43,6 +43,7 @@ pub struct RotationRow<'a> {
     pub in_doubt: Option<&'a str>,
     pub blocked: Option<&'a BlockShown>,
     pub waiting_until: Option<Timestamp>,
+    /// Why it waits, or what failed last.
     pub last_error: Option<&'a str>,
     pub sinks: &'a [SinkShown],
     /// What an operator asked for and is not done yet.
@@ -64,7 +65,7 @@ impl<'a> RotationRow<'a> {
             in_doubt: rotation.in_doubt,
             blocked: rotation.blocked.as_ref(),
             waiting_until: rotation.waiting_until,
-            last_error: rotation.last_error.as_deref(),
+            last_error: rotation.waiting_for.as_deref().or(rotation.last_error.as_deref()),
             sinks: &rotation.sinks,
             requests: Some(&rotation.requests),
             ended_at: None,

@@ -180,6 +180,30 @@ fn each_rotation_counts_once_and_in_one_kind() {
 }
 
 #[test]
+fn a_wait_is_no_error() {
+    let shown = |until: Option<Timestamp>, state, why: &str| {
+        let mut summary = summary(1, state);
+        summary.rotation.waiting_until = until;
+        summary.rotation.last_error = Some(why.to_owned());
+        let shown = RotationShown::of(&summary);
+        (shown.waiting_for, shown.last_error)
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let open = || State::Settled { phase: Phase::Opened };
+    let blocked = || State::Blocked { phase: Phase::Opened, intent: None, reason: BlockReason::TooManyCreates };
+    for why in [OVERLAP, "IAM is eventually consistent"] {
+        assert_eq!(shown(Some(at(60)), open(), why), (text(why), None));
+    }
+    assert_eq!(shown(None, open(), "AWS did not answer"), (None, text("AWS did not answer")));
+    assert_eq!(shown(None, blocked(), "AWS did not answer"), (None, text("AWS did not answer")));
+    for why in [OVERLAP, OLD_STAYS, QUARANTINE] {
+        assert_eq!(shown(None, blocked(), why), (None, None), "the block has ended the wait");
+    }
+    let closed = State::Closed { ending: Ending::Aborted };
+    assert_eq!(shown(None, closed, "an operator asked for it"), (None, text("an operator asked for it")));
+}
+
+#[test]
 fn a_closed_rotation_waits_for_nothing() {
     let mut closed = summary(1, State::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
