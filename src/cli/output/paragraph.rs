@@ -1,5 +1,7 @@
 //! Paragraphs that fit the width of a terminal, folded between words and never within a command.
 
+use super::given::with_flags;
+
 /// The number of characters.
 pub(super) fn width_of(cell: &str) -> usize {
     if cell.is_ascii() { cell.len() } else { cell.chars().count() }
@@ -29,6 +31,8 @@ pub fn wrap(paragraph: &str, width: Option<usize>) -> Vec<String> {
 /// A paragraph as lines that fit, the second and later ones indented. A line break in it stays one.
 #[must_use]
 pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
+    // The flags make a command longer, and it has to fit with them.
+    let text = with_flags(text);
     let mut paragraph = String::with_capacity(text.len() + 1);
     for line in text.lines() {
         if ["aws ", "rotator "].iter().any(|program| line.trim_start_matches(' ').starts_with(program)) {

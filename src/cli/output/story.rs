@@ -2,6 +2,7 @@
 
 use super::columns::Style;
 use super::document::RotationShown;
+use super::given::with_flags;
 use super::look::Look;
 use super::paragraph::{paragraph, wrap};
 use super::places::places;
@@ -117,7 +118,7 @@ const LONG_COLUMN: usize = 20;
 /// A line of the story: a time or a word, and a sentence beside it.
 fn entry(when: &str, words: &str, column: usize, look: &Look) -> String {
     let width = look.width.map(|width| width.saturating_sub(column));
-    let lines = wrap(&printable(words), width);
+    let lines = wrap(&with_flags(&printable(words)), width);
     let lines = lines.join(&format!("\n{}", " ".repeat(column)));
     format!("  {when:<width$}{lines}\n", width = column - 2)
 }

@@ -52,6 +52,23 @@ fn every_table_and_note_fits_the_terminal() {
 }
 
 #[test]
+fn a_command_fits_with_the_flags_that_were_given() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let doctor = bench.at("80", &["--journal", "j.db", "doctor"]).code(0).prints("`rotator --journal j.db run`");
+    all_fit(&doctor.stdout);
+    bench.run(&["--journal", "j.db", "run", "--overlap", "1h"]).code(3);
+    let story = bench.at("80", &["--journal", "j.db", "status", "app1/production"]).code(0);
+    all_fit(&story.prints("`rotator --journal j.db resume app1/production`").stdout);
+}
+
+/// Also the lines with a command, which are short here.
+#[track_caller]
+fn all_fit(text: &str) {
+    let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.is_empty(), "{wide:#?} in:\n{text}");
+}
+
+#[test]
 fn the_status_of_one_rotation_is_its_story() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.sandbox.keys_of("app1/production")[0].id.clone();
