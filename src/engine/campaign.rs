@@ -29,7 +29,7 @@ use super::options::Progress;
 use super::report::{Report, collect};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
-use super::survey::{Due, Survey, Taken, place_notes, survey_with};
+use super::survey::{Due, Survey, Taken, survey_with};
 use super::tasks::for_each;
 use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
@@ -190,10 +190,7 @@ impl Engine {
         let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
         let (mut due, held_back): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| may_be_opened(due));
         let held_back = held_back.iter().filter_map(|due| Some((due, so_far.get(&due.key.id)?)));
-        left_alone.extend(held_back.map(|(due, why)| {
-            let whose = Some((due.account.clone(), due.user.clone()));
-            failing::note(&due.key.id, place_notes(&due.places), whose, why, None)
-        }));
+        left_alone.extend(held_back.map(|(due, why)| failing::held_back(due, why)));
         report.left_alone.clone_from(&left_alone);
         let unopened: Vec<AccessKeyId> =
             due.iter().map(|due| &due.key.id).chain(unconfirmed.keys()).chain(&kept).cloned().collect();

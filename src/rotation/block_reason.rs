@@ -248,12 +248,7 @@ impl BlockReason {
                 "the user has a second key, {key} ({described}), which is not ours, so IAM has no room for a new one; \
                  delete it if nothing uses it, or abort"
             ),
-            Self::UnclaimedKeys { keys, why } => format!(
-                "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: \
-                 `rotator resolve {name} --delete-key KEY` for a key that is not used, `rotator resolve {name} --keep-key KEY` \
-                 for any other",
-                join(keys)
-            ),
+            Self::UnclaimedKeys { keys, why } => unclaimed(keys, why, &name),
             Self::ChangedElsewhere { places, still_new } => format!(
                 "{} holds neither the old pair nor the new one: it was changed elsewhere; put the old pair back, then \
                  abort, or the new one{}, then resume",
@@ -311,11 +306,7 @@ impl BlockReason {
             Self::TooManyCreates => {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
-            Self::CannotAbort { places } => format!(
-                "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put \
-                 the new pair into every place and take the abort back: `rotator abort {name} --undo`",
-                places.join(", ")
-            ),
+            Self::CannotAbort { places } => cannot_abort(places, &name),
             Self::AccessDenied { denied, state, finish, once_a_day } => {
                 lack(denied, state, *finish, *once_a_day, &name)
             }
@@ -369,6 +360,22 @@ impl BlockReason {
             | Self::CannotAbort { .. } => format!("rotator resume {id}"),
         }
     }
+}
+
+fn unclaimed(keys: &[AccessKeyId], why: &str, user: &str) -> String {
+    format!(
+        "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: `rotator resolve \
+         {user} --delete-key KEY` for a key that is not used, `rotator resolve {user} --keep-key KEY` for any other",
+        join(keys)
+    )
+}
+
+fn cannot_abort(places: &[String], user: &str) -> String {
+    format!(
+        "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put the new \
+         pair into every place and take the abort back: `rotator abort {user} --undo`",
+        places.join(", ")
+    )
 }
 
 fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool, name: &str) -> String {

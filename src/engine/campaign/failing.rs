@@ -13,7 +13,7 @@ use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::time::Timestamp;
 
-use crate::engine::survey::{Survey, place_notes};
+use crate::engine::survey::{Due, Survey, place_notes};
 
 /// Records the result of one run for each of its keys.
 pub(super) fn take_down(
@@ -61,8 +61,14 @@ pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<A
     }
 }
 
+/// The note of a due key that keeps failing, and of which no rotation is opened now.
+pub(super) fn held_back(due: &Due, failing: &Failing) -> LeftAloneNote {
+    let whose = Some((due.account.clone(), due.user.clone()));
+    note(&due.key.id, place_notes(&due.places), whose, failing, None)
+}
+
 /// Words the note of a key that keeps failing.
-pub(super) fn note(
+fn note(
     key: &AccessKeyId,
     places: Vec<PlaceNote>,
     whose: Option<(AccountId, UserName)>,

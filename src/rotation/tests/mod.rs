@@ -242,9 +242,9 @@ pub(super) fn reasons() -> Vec<BlockReason> {
     vec![
         BlockReason::SpareKey { key: key(STRANGER), described: text() },
         BlockReason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
-        BlockReason::ChangedElsewhere { places: texts(), still_new: texts() },
-        BlockReason::Reverted { places: texts(), still_new: texts() },
-        BlockReason::OldKeyGone { key: old.clone(), places: texts(), still_new: texts() },
+        BlockReason::ChangedElsewhere { places: texts(), still_new: Vec::new() },
+        BlockReason::Reverted { places: texts(), still_new: Vec::new() },
+        BlockReason::OldKeyGone { key: old.clone(), places: texts(), still_new: Vec::new() },
         BlockReason::StillReferenced { key: old.clone(), entries: texts() },
         BlockReason::Unreadable { entries: texts() },
         BlockReason::NewKeyNotActive { key: new.clone(), seen: text() },
@@ -314,6 +314,8 @@ pub(super) fn events() -> Vec<Event> {
     events.extend(intents().into_iter().map(Event::Intended));
     events.extend(outcomes().into_iter().map(Event::Done));
     events.extend(reasons().into_iter().map(Event::Blocked));
+    let (places, still_new) = (vec!["app/prod/ID".to_owned()], vec!["other/prod/ID".to_owned()]);
+    events.push(Event::Blocked(BlockReason::Reverted { places, still_new }));
     events
 }
 
