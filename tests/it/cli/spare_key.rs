@@ -35,7 +35,7 @@ async fn an_inactive_spare_that_a_lost_request_of_an_earlier_rotation_may_have_d
     bench.write("rotator.toml", "[policy]\nspare_key = \"delete-inactive\"\n");
     // The user had another name when that request was sent.
     journal_a_lost_deactivation(&bench, "app1/before", &spare).await;
-    bench.run(&["plan"]).code(0).prints("may be what deactivated it").prints("nothing can be rotated");
-    bench.run(&["run"]).code(4).prints("may be what deactivated it");
+    bench.run(&["plan"]).code(0).prints("may have deactivated it").prints("nothing can be rotated");
+    bench.run(&["run"]).code(4).prints("may have deactivated it");
     assert!(bench.sandbox.keys_of("app1/production").iter().any(|key| key.id == spare), "it is still there");
 }
