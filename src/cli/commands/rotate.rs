@@ -124,7 +124,7 @@ fn rotate_named(context: &Context, args: &RotateArgs, config: &Config, done: &mu
             opened.clone_from(&report.touched);
             Ok(())
         };
-        let (report, failure) = Box::pin(passes.make(work)).await;
+        let (mut report, failure) = Box::pin(passes.make(work)).await;
         // Only the error about a key in no store has this exit code.
         let in_no_store = failure.as_ref().is_some_and(|error| error.exit == Exit::NeedsOperator);
         *done = Done { touched: report.touched.clone(), declined: declined.is_some(), in_no_store };
@@ -132,6 +132,9 @@ fn rotate_named(context: &Context, args: &RotateArgs, config: &Config, done: &mu
             let exit = signalled.exit().unwrap_or(Exit::Failed);
             let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
             return Err(CliError { exit, ..failed });
+        }
+        if failure.is_some() {
+            Named::find(&held, &args.names).await?.count_in(&mut report);
         }
         let end = End { command: CommandKind::Rotate, waiting_ok: false };
         finish(context, end, report, failure, &signalled, &held).await
@@ -196,6 +199,14 @@ struct Named {
 }
 
 impl Named {
+    /// Makes the report count these rotations in flight. The result is about what was named, also where a failure came before
+    /// it.
+    fn count_in(&self, report: &mut Report) {
+        report.touched.extend(self.in_flight.iter().map(|rotation| rotation.id));
+        report.touched.sort();
+        report.touched.dedup();
+    }
+
     /// A name fits a rotation as it fits a key: by the user, a key, an entry or its `<app>/<environment>`.
     async fn find(held: &HeldJournal, names: &[String]) -> Result<Self, CliError> {
         let open =

@@ -163,9 +163,9 @@ fn whatever_keeps_a_leaked_key_from_being_replaced_it_is_said_how_to_turn_it_off
     bench.run(&now).code(5).says(&asks_again).says(&turns_off(&old));
     drop(held);
     // AWS cannot be reached.
-    bench.run_in(NOWHERE, &now).code(1).says(&asks_again).says(&turns_off(&old));
+    bench.run_in(NOWHERE, &now).code(3).says(&asks_again).says(&turns_off(&old));
     let new = new_key(&bench, &old);
-    bench.run_in(NOWHERE, &["rotate", &new, "--now", "--yes"]).code(1).says(&turns_off(&new));
+    bench.run_in(NOWHERE, &["rotate", &new, "--now", "--yes"]).code(3).says(&turns_off(&new));
     // The store cannot be read.
     let store = ["store.db", "store.db.away"].map(|name| bench.path(name));
     std::fs::rename(&store[0], &store[1]).expect("moved");
