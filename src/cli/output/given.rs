@@ -42,10 +42,7 @@ pub(in crate::cli) fn with_config(path: &Path) -> String {
 /// refuses to take from a command line.
 fn words(args: &[OsString], command: &Command) -> String {
     const CODE: &str = "--mfa-code";
-    let refused = match command {
-        Command::Store(StoreCommand::Set { value, .. }) => value.len(),
-        _ => 0,
-    };
+    let refused = if let Command::Store(StoreCommand::Set { value, .. }) = command { value.len() } else { 0 };
     let mut args = args.iter().take(args.len() - refused.min(args.len())).skip(1);
     let mut words = String::new();
     while let Some(word) = args.next() {

@@ -302,10 +302,9 @@ fn last_line(
             beside = None;
             line = nothing_due(document.counts.unused);
         }
-        Exit::Done => match next {
-            Some(time) => line.push_str(&format!(": {again} again after {}", look.times.local(time))),
-            None => {}
-        },
+        Exit::Done => {
+            line.extend(next.map(|time| format!(": {again} again after {}", look.times.local(time))));
+        }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
     if command == CommandKind::Resume && unopened > 0 {

@@ -95,9 +95,9 @@ async fn account_of<'a>(session: &'a Session, candidate: &Candidate) -> Result<&
             }
             Err(error) => {
                 let message = format!("AWS did not say to which account it belongs: {}", error.message);
-                let skip = match error.kind {
-                    CallErrorKind::Credentials => Skip::recheck(SkipReason::AccountUnknown, message),
-                    _ => Skip::needs_operator(SkipReason::AccountUnknown, message),
+                let skip = match error.kind == CallErrorKind::Credentials {
+                    true => Skip::recheck(SkipReason::AccountUnknown, message),
+                    false => Skip::needs_operator(SkipReason::AccountUnknown, message),
                 };
                 return Err(skip.of_call("sts:GetAccessKeyInfo", error.kind));
             }

@@ -15,7 +15,7 @@ pub(in crate::engine) struct Skip {
     pub(in crate::engine) recheck: bool,
     /// When its age will make the key due.
     pub(super) due_at: Option<Timestamp>,
-    detail: Option<NoteDetail>,
+    detail: Option<Box<NoteDetail>>,
 }
 
 impl Skip {
@@ -38,7 +38,7 @@ impl Skip {
 
     /// The same with what the message says, in fields.
     pub(super) fn with(self, detail: NoteDetail) -> Self {
-        Self { detail: Some(detail), ..self }
+        Self { detail: Some(Box::new(detail)), ..self }
     }
 
     /// The same for a call of this action that failed.
@@ -59,7 +59,7 @@ impl Skip {
             message: self.message,
             due: self.due,
             whose,
-            detail: self.detail,
+            detail: self.detail.map(|detail| *detail),
         }
     }
 }
