@@ -30,7 +30,7 @@ fn every_name_of_a_rotation_leads_to_it() {
     bench.run(&["resolve", "shop/s", "--finish"]).code(2).says("no rotation in flight");
     bench.run(&["resolve", &other[..35], "--finish"]).code(0).prints("1 rotated");
     bench.run(&["status", STAGING]).code(0).prints("deleted-old");
-    bench.run(&["resume", STAGING]).code(2).says("no rotation in flight").says(SHOP);
+    bench.run(&["resume", STAGING]).code(2).says("is closed (deleted-old)").says(&format!("rotator rotate {STAGING}"));
     bench.run(&["abort", SHOP]).code(2).says("keeps no copy");
 }
 
@@ -56,7 +56,7 @@ fn a_user_whose_rotation_is_closed_is_not_taken_for_one_whose_name_begins_alike(
     let bench = Bench::with_users(&["shop/prod", "shop/production"]);
     bench.run(&["run", "--only", "shop/prod"]).code(0);
     bench.run(&["run", "--overlap", "1h"]).code(3);
-    bench.run(&["resolve", "shop/prod", "--finish"]).code(2).says("no rotation in flight");
+    bench.run(&["resolve", "shop/prod", "--finish"]).code(2).says("is closed (deleted-old)");
     let shown = bench.run(&["status", "shop/prod", "--output", "json"]).code(0).json();
     assert_eq!(shown["rotations"][0]["user"], "shop/prod", "{shown:#}");
     assert_eq!(bench.rotation_of("shop/production").1, "stored-new");
