@@ -138,14 +138,17 @@ pub struct LeftAloneNote {
 }
 
 impl LeftAloneNote {
-    /// The order of notes on every screen: by user and account, then those whose user is not known, by key.
+    /// The order of notes on every screen: by user and account, then those whose user is not known. Of one user, a key that a
+    /// store holds is before one that none holds. Ids decide last: they are random.
     #[must_use]
     pub fn in_order(&self, other: &Self) -> Ordering {
-        fn place(note: &LeftAloneNote) -> (bool, Option<(&UserName, &AccountId)>, Option<&AccessKeyId>) {
-            let whose = note.whose.as_ref().map(|(account, user)| (user, account));
-            (whose.is_none(), whose, note.key_id.as_ref())
-        }
-        place(self).cmp(&place(other))
+        let place = |note: &PlaceNote| [note.store.clone(), note.entry.clone(), note.location.clone()];
+        let whose = self.whose.as_ref().map(|(account, user)| (user, account));
+        let whose_other = other.whose.as_ref().map(|(account, user)| (user, account));
+        (whose.is_none(), whose, self.places.is_empty())
+            .cmp(&(whose_other.is_none(), whose_other, other.places.is_empty()))
+            .then_with(|| self.places.first().map(place).cmp(&other.places.first().map(place)))
+            .then_with(|| self.key_id.cmp(&other.key_id))
     }
 }
 
@@ -155,6 +158,16 @@ impl LeftAloneNote {
 pub enum NoteDetail {
     /// The user has another key, and IAM allows no third.
     OtherKey(OtherKey),
+    /// No other program has used the key for longer than `unused_for`.
+    Unused {
+        /// When the key was created.
+        created: Timestamp,
+        /// The last use by another program than rotator.
+        used: UsedBefore,
+        /// The last use, if that is rotator's own proof.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own_proof: Option<Timestamp>,
+    },
     /// A call about the key failed, which tells nothing of the key.
     FailedCall {
         /// The action, as a policy names it.
@@ -291,6 +304,22 @@ mod tests {
             detail: None,
         };
         let ordered = [note(Some("alice"), 'C'), note(Some("bob"), 'A'), note(Some("bob"), 'B'), note(None, 'A')];
+        let mut notes = [3, 1, 2, 0].map(|at: usize| ordered[at].clone());
+        notes.sort_by(LeftAloneNote::in_order);
+        assert_eq!(notes, ordered);
+        // The ids are random.
+        let place = |entry: &str| PlaceNote {
+            store: "s".to_owned(),
+            entry: entry.to_owned(),
+            location: "whole value".to_owned(),
+        };
+        let at = |entry: &str, note: LeftAloneNote| LeftAloneNote { places: vec![place(entry)], ..note };
+        let ordered = [
+            at("a/b/c", note(Some("bob"), 'Z')),
+            note(Some("bob"), 'A'),
+            at("d/e/f", note(None, 'Y')),
+            at("g/h/i", note(None, 'X')),
+        ];
         let mut notes = [3, 1, 2, 0].map(|at: usize| ordered[at].clone());
         notes.sort_by(LeftAloneNote::in_order);
         assert_eq!(notes, ordered);

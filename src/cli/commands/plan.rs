@@ -101,6 +101,11 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &
     if held_back > 0 {
         line.push_str(&format!("; the limit holds back {held_back} more"));
     }
+    match survey.unconfirmed.len() {
+        0 => {}
+        1 => line.push_str("; AWS did not say enough about 1 key, see above: run it again"),
+        number => line.push_str(&format!("; AWS did not say enough about {number} keys, see above: run it again")),
+    }
     match unused {
         0 => {}
         number => line.push_str(&format!("; {number} unused, see above")),

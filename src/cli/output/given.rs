@@ -14,8 +14,8 @@ use crate::types::shell::quoted;
 static FLAGS: OnceLock<String> = OnceLock::new();
 
 /// The commands that read the configuration or the journal.
-const COMMANDS: [&str; 10] =
-    ["abort", "doctor", "plan", "policy", "reactivate", "resolve", "resume", "rotate", "run", "status"];
+const COMMANDS: [&str; 11] =
+    ["abort", "doctor", "plan", "policy", "reactivate", "resolve", "resume", "rotate", "run", "status", "store"];
 
 /// The flags of this `run` that choose its keys.
 static CHOICE: OnceLock<String> = OnceLock::new();
@@ -159,6 +159,7 @@ mod tests {
             ("x\n  rotator resolve a --finish\n", "x\n  rotator --journal j.db resolve a --finish\n"),
             ("a rotator run was here", "a rotator run was here"),
             ("`rotator demo` and `rotator run`", "`rotator demo` and `rotator --journal j.db run`"),
+            ("`rotator store list`", "`rotator --journal j.db store list`"),
             ("rotator  both keys work", "rotator  both keys work"),
         ] {
             assert_eq!(insert(text, flags), expected);

@@ -24,3 +24,4 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod times;
+pub mod unused_keys;

@@ -11,12 +11,11 @@ use super::places::{in_short, places};
 use super::printable::printable;
 use super::rotation_table::Whose;
 use super::rule_shown::RuleShown;
-use super::second_keys;
 use super::table;
 use super::times::{self, Times};
 use crate::cli::config;
 use crate::discovery::SkipReason;
-use crate::journal::campaign::{NoteDetail, PlaceNote};
+use crate::journal::campaign::PlaceNote;
 use crate::types::name::{AccountId, UserName};
 use crate::types::time::Timestamp;
 
@@ -57,21 +56,19 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
     for FollowerShown { sink, follows } in plan.due.iter().flat_map(|due| &due.sinks) {
         text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(in_short(follows))));
     }
-    let has_second = |note: &SkippedShown| matches!(note.detail, Some(NoteDetail::OtherKey(_)));
     for row in &rows {
         if let (Some(number), Some(note)) = (row.number, row.note) {
-            if has_second(note) {
-                text.push_str(&format!("\n{}", table::second_key(&format!("({number}) "), note, whose, look)));
-                continue;
-            }
-            let user = whose.name(row.user, row.account);
-            let message = format!("({number}) {user}, {}: {}{}", note.reason, note.message, table::see(note));
-            text.push_str(&format!("\n{}", paragraph(&printable(&message), 4, look.width)));
+            let in_full = || {
+                let user = whose.name(row.user, row.account);
+                let message = format!("({number}) {user}, {}: {}{}", note.reason, note.message, table::see(note));
+                paragraph(&printable(&message), 4, look.width)
+            };
+            let shown = table::in_short(&format!("({number}) "), note, whose, look).unwrap_or_else(in_full);
+            text.push_str(&format!("\n{shown}"));
         }
     }
-    if rows.iter().filter_map(|row| row.note).any(has_second) {
-        text.push_str(&format!("\n{}", second_keys::for_all(0, look)));
-    }
+    let notes: Vec<&SkippedShown> = rows.iter().filter_map(|row| row.note).collect();
+    text.extend(table::for_all(&notes, 0, look).into_iter().map(|paragraph| format!("\n{paragraph}")));
     let (left_out, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|note| note.reason == SkipReason::Excluded.name());
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();

@@ -11,7 +11,7 @@ use crate::rotation::observed::KeyStatus;
 use crate::types::name::UserName;
 
 /// What holds for every user with two keys.
-const FOR_ALL: &str = "two keys: IAM allows a user no third, so no new key can be made. Deactivate a key that nothing needs. \
+pub(super) const FOR_ALL: &str = "two keys: IAM allows a user no third, so no new key can be made. Deactivate a key that nothing needs. \
     Delete it when every program that may use it has run for some days without it: an inactive key can be made active again, a \
     deleted one cannot. With `[policy] spare_key = \"delete-inactive\"` rotator deletes an inactive key when it needs the room. \
     If something needs the key, that needs a user of its own, and --exclude USER leaves this user out until then. If rotator \
@@ -63,11 +63,6 @@ pub(super) fn paragraph_of(head: &str, lines: &[String], look: &Look) -> String 
         text.push_str(&paragraph(&format!("{head}{}", printable(line)), indent, look.width));
     }
     text
-}
-
-/// What holds for every user with two keys, as a paragraph.
-pub(super) fn for_all(own: usize, look: &Look) -> String {
-    paragraph(&format!("{}{FOR_ALL}", " ".repeat(own)), 2, look.width)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::paragraph::paragraph;
 use super::places::places;
 use super::printable::printable;
 use super::rotation_table::Whose;
-use super::second_keys;
+use super::{second_keys, unused_keys};
 use crate::discovery::SkipReason;
 use crate::journal::campaign::{LeftAloneNote, NoteDetail};
 use crate::journal::overview::ClosedCounts;
@@ -82,15 +82,12 @@ pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -
                     text.push_str(&failed_call(note, notes.iter().filter(of_it).count(), (action, *denied), look));
                 }
             }
-            Some(NoteDetail::OtherKey(_)) if note.whose.is_some() => {
-                text.push_str(&second_key("  ", note, whose, look));
+            Some(NoteDetail::OtherKey(_) | NoteDetail::Unused { .. } | NoteDetail::Unknown) | None => {
+                text.push_str(&in_short("  ", note, whose, look).unwrap_or_else(|| one(note, look)));
             }
-            Some(NoteDetail::OtherKey(_) | NoteDetail::Unknown) | None => text.push_str(&one(note, look)),
         }
     }
-    if notes.iter().any(|note| matches!(note.detail, Some(NoteDetail::OtherKey(_)))) {
-        text.push_str(&second_keys::for_all(2, look));
-    }
+    text.extend(for_all(&notes, 2, look));
     text
 }
 
@@ -121,14 +118,30 @@ fn failed_call(first: &SkippedShown, keys: usize, (action, denied): (&str, bool)
     paragraph(&text, 2, look.width)
 }
 
-/// A note about a user with two keys.
-pub(super) fn second_key(head: &str, note: &SkippedShown, whose: Whose, look: &Look) -> String {
-    let (Some(NoteDetail::OtherKey(other)), Some((account, user))) = (&note.detail, &note.whose) else {
-        return String::new();
+/// A note in short, where what holds for several keys is said once, by [`for_all`].
+pub(super) fn in_short(head: &str, note: &SkippedShown, whose: Whose, look: &Look) -> Option<String> {
+    let (account, user) = note.whose.as_ref()?;
+    let called = whose.name(user, account);
+    let lines = match note.detail.as_ref()? {
+        NoteDetail::OtherKey(other) => {
+            let where_ = (note.reason == SkipReason::SecondActiveKey.name()).then_some("in no store");
+            second_keys::own(&called, user, other, where_, &look.times)
+        }
+        NoteDetail::Unused { created, used, own_proof } => {
+            unused_keys::own(&called, (user, note.key_id.as_ref()?), (*created, used, *own_proof), &look.times)
+        }
+        NoteDetail::FailedCall { .. } | NoteDetail::Unknown => return None,
     };
-    let where_ = (note.reason == SkipReason::SecondActiveKey.name()).then_some("in no store");
-    let lines = second_keys::own(&whose.name(user, account), user, other, where_, &look.times);
-    second_keys::paragraph_of(head, &lines, look)
+    Some(second_keys::paragraph_of(head, &lines, look))
+}
+
+/// What holds for those of these notes that are shown in short: a paragraph for each kind, indented by `own`.
+pub(super) fn for_all(notes: &[&SkippedShown], own: usize, look: &Look) -> Vec<String> {
+    let has = |of_kind: fn(&NoteDetail) -> bool| notes.iter().filter_map(|note| note.detail.as_ref()).any(of_kind);
+    let two_keys = has(|detail| matches!(detail, NoteDetail::OtherKey(_))).then_some(second_keys::FOR_ALL);
+    let unused = has(|detail| matches!(detail, NoteDetail::Unused { .. })).then_some(unused_keys::FOR_ALL);
+    let texts = two_keys.into_iter().chain(unused);
+    texts.map(|text| paragraph(&format!("{}{text}", " ".repeat(own)), 2, look.width)).collect()
 }
 
 /// The skipped keys that need an operator in full, and the number of the others for each reason.

@@ -14,6 +14,7 @@ use super::skip::Skip;
 use crate::discovery::SkipReason;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
+use crate::journal::campaign::NoteDetail;
 use crate::rotation::event::UsedBefore;
 use crate::rotation::own_use::OwnUses;
 use crate::types::name::{AccessKeyId, UserName};
@@ -60,7 +61,17 @@ pub(super) fn check(confirmed: &Confirmed, last_use: &LastUse, unused_for: Durat
     if now.since(since) <= unused_for {
         return Ok(());
     }
-    Err(Skip::new(SkipReason::Unused, message(confirmed, last_use, since, unused_for)))
+    let own_proof = match &last_use.reported {
+        UsedBefore::Last(proof) if last_use.is_own_proof() => Some(proof.at),
+        UsedBefore::Last(_) | UsedBefore::Never => None,
+    };
+    let message = message(confirmed, last_use, since, unused_for);
+    let detail = last_use.by_others.clone().map(|used| NoteDetail::Unused { created: key.created, used, own_proof });
+    let skip = Skip::new(SkipReason::Unused, message);
+    Err(match detail {
+        Some(detail) => skip.with(detail),
+        None => skip,
+    })
 }
 
 fn message(confirmed: &Confirmed, last_use: &LastUse, since: Timestamp, unused_for: Duration) -> String {
