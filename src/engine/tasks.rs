@@ -222,45 +222,31 @@ mod tests {
         assert_eq!(*told.lock().expect("no panic"), order);
     }
 
-    /// It is at work when the other one ends, and then waits without its right.
-    #[tokio::test]
-    async fn what_is_gathered_begins_when_the_last_first_part_begins_to_wait() {
-        let second_ended = Arc::new(tokio::sync::Notify::new());
-        let first = |number: usize, started: Option<Started>| {
-            let second_ended = second_ended.clone();
-            async move {
-                if number == 0 {
-                    for _ in 0..100 {
-                        tokio::task::yield_now().await;
-                    }
-                    drop(started);
-                    second_ended.notified().await;
-                }
-                Part::First(number)
-            }
-        };
-        let second = |number: usize, _, _| {
-            second_ended.notify_one();
-            std::future::ready(number)
-        };
-        let mut ended = Vec::new();
-        let rest = Rest { gather: |_| usize::MAX, now: || Duration::ZERO, task: second };
-        let all = in_two_parts(0..2, 20, first, rest, |result| ended.push(result.expect("ends")));
-        tokio::time::timeout(Duration::from_secs(20), all).await.expect("the second part of the other one begins");
-        assert_eq!(ended, [1, 0]);
+    /// What a first part does that does not end before the others have ended.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Slow {
+        IsAtWork,
+        Waits,
+        /// It is at work when the others end, and then waits without its right.
+        BeginsToWait,
     }
 
     /// A first part that is at work keeps fewer than seven others waiting, and one that has given its right back keeps none.
     #[tokio::test]
     async fn one_slow_first_part_does_not_keep_the_others_waiting() {
-        for (is_at_work, others) in [(true, GATHERED_FOR_EACH_TO_COME), (false, 1)] {
+        for (slow, others) in [(Slow::IsAtWork, GATHERED_FOR_EACH_TO_COME), (Slow::Waits, 1), (Slow::BeginsToWait, 1)] {
             let second_ended = Arc::new(tokio::sync::Notify::new());
             let first = |number: usize, started: Option<Started>| {
                 let second_ended = second_ended.clone();
                 async move {
                     if number == 0 {
-                        let _right = started.filter(|_| is_at_work);
+                        let mut right = started.filter(|_| slow != Slow::Waits);
+                        for _ in 0..100 {
+                            tokio::task::yield_now().await;
+                        }
+                        right = right.filter(|_| slow == Slow::IsAtWork);
                         second_ended.notified().await;
+                        drop(right);
                     }
                     Part::First(number)
                 }
