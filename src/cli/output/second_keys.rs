@@ -1,8 +1,5 @@
 //! A user with two keys on a screen: what is about the user in short, and once what holds for every such user.
 
-use super::look::Look;
-use super::paragraph::paragraph;
-use super::printable::printable;
 use super::times::Times;
 use crate::engine::survey::{to_delete, to_set};
 use crate::journal::campaign::OtherKey;
@@ -53,24 +50,11 @@ pub(in crate::cli) fn own(
     }
 }
 
-/// These lines as a paragraph that begins with `head`. The later ones are indented by four.
-pub(super) fn paragraph_of(head: &str, lines: &[String], look: &Look) -> String {
-    let own = head.len() - head.trim_start_matches(' ').len();
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        let head = if number == 0 { head } else { "    " };
-        let indent = if number == 0 { 4 - own.min(4) } else { 0 };
-        text.push_str(&paragraph(&format!("{head}{}", printable(line)), indent, look.width));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::cli::output::columns::Paint;
     use crate::rotation::observed::KeyUse;
     use crate::types::name::AccessKeyId;
     use crate::types::time::Timestamp;
@@ -106,8 +90,5 @@ mod tests {
         let maybe_ours = OtherKey { may_be_deactivated_by_rotator: true, ..inactive };
         let lines = told(&maybe_ours);
         assert!(lines[1].ends_with("--status Active") && lines[3].starts_with("aws iam delete"), "{lines:?}");
-        let look = Look { paint: Paint(false), width: Some(60), wide: false, times, at_work: None };
-        let text = paragraph_of("(1) ", &lines[..2], &look);
-        assert!(text.starts_with("(1) alice 2 has a second key,") && text.contains("\n    aws iam "), "{text}");
     }
 }

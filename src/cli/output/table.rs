@@ -132,7 +132,18 @@ pub(super) fn in_short(head: &str, note: &SkippedShown, whose: Whose, look: &Loo
         }
         NoteDetail::FailedCall { .. } | NoteDetail::Unknown => return None,
     };
-    Some(second_keys::paragraph_of(head, &lines, look))
+    Some(headed(head, &lines, look))
+}
+
+/// These lines as a paragraph that begins with `head`. The later ones are indented by four.
+fn headed(head: &str, lines: &[String], look: &Look) -> String {
+    let own = head.len() - head.trim_start_matches(' ').len();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let (head, indent) = if number == 0 { (head, 4 - own.min(4)) } else { ("    ", 0) };
+        text.push_str(&paragraph(&format!("{head}{}", printable(line)), indent, look.width));
+    }
+    text
 }
 
 /// What holds for those of these notes that are shown in short: a paragraph for each kind, indented by `own`.
