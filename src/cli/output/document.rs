@@ -21,7 +21,6 @@ use crate::engine::survey::place_notes;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::journal::overview::ClosedCounts;
-use crate::rotation::decide::waits::{OLD_STAYS, OVERLAP, QUARANTINE};
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
@@ -254,14 +253,10 @@ fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
     }
 }
 
-/// What the rotation waits for, and what failed last. The journal keeps both in one field.
+/// What the rotation waits for, and what failed last. The journal keeps both in one field: the reason of a wait ends with it.
 fn why(rotation: &Rotation) -> (Option<String>, Option<String>) {
     let why = rotation.last_error.clone();
-    match waiting_until(rotation) {
-        Some(_) => (why, None),
-        // A block or a request has ended the wait.
-        None => (None, why.filter(|why| ![OVERLAP, OLD_STAYS, QUARANTINE].contains(&why.as_str()))),
-    }
+    if waiting_until(rotation).is_some() { (why, None) } else { (None, why) }
 }
 
 impl Counts {

@@ -191,14 +191,9 @@ fn a_wait_is_no_error() {
     let text = |text: &str| Some(text.to_owned());
     let open = || State::Settled { phase: Phase::Opened };
     let blocked = || State::Blocked { phase: Phase::Opened, intent: None, reason: BlockReason::TooManyCreates };
-    for why in [OVERLAP, "IAM is eventually consistent"] {
-        assert_eq!(shown(Some(at(60)), open(), why), (text(why), None));
-    }
+    assert_eq!(shown(Some(at(60)), open(), "the overlap"), (text("the overlap"), None));
     assert_eq!(shown(None, open(), "AWS did not answer"), (None, text("AWS did not answer")));
     assert_eq!(shown(None, blocked(), "AWS did not answer"), (None, text("AWS did not answer")));
-    for why in [OVERLAP, OLD_STAYS, QUARANTINE] {
-        assert_eq!(shown(None, blocked(), why), (None, None), "the block has ended the wait");
-    }
     let closed = State::Closed { ending: Ending::Aborted };
     assert_eq!(shown(None, closed, "an operator asked for it"), (None, text("an operator asked for it")));
 }
