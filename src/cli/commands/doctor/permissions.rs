@@ -138,8 +138,12 @@ async fn reading(config: &Config, session: &Session, seen: &Seen) -> Result<Read
             keys @ 2.. if note.detail.is_some() => format!("{}; the same for {} more keys", note.message, keys - 1),
             _ => note.message.clone(),
         };
-        let is_about_owner = note.reason == SkipReason::OwnerUnknown;
-        return Err(if is_about_owner { owner_unknown(message, seen.owner_variable) } else { compare(message) });
+        let is_failure = matches!(note.detail, Some(NoteDetail::FailedCall { denied: false, .. }));
+        return Err(match note.reason == SkipReason::OwnerUnknown {
+            true => owner_unknown(message, seen.owner_variable),
+            false if is_failure => CliError::failed(message, "this is no matter of permissions: try again later"),
+            false => compare(message),
+        });
     }
     let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
     let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
