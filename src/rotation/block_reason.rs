@@ -1,7 +1,10 @@
 //! Why a rotation is blocked, in words for an operator, each with the command that resolves it.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 
+use self::words::{COPIES, cannot_abort, held_by, lack, not_found, unclaimed};
 use super::denied::{Denied, Operation};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 use crate::types::shell::quoted;
@@ -114,6 +117,9 @@ pub enum BlockReason {
     CannotAbort {
         /// Which.
         places: Vec<String>,
+        /// Whether IAM does not list the new key any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_key_gone: bool,
     },
     /// A right is missing, or a lock: a call was refused twice, `settle` apart.
     AccessDenied {
@@ -276,12 +282,12 @@ impl BlockReason {
                 entries.join(", ")
             ),
             Self::NewKeyNotActive { key, seen } => format!(
-                "the store holds the new key {key}, but IAM shows it {seen}; activate it and resume, or put the old \
-                 pair back and abort"
+                "the store holds the new key {key}, but IAM shows it {seen}; activate it (aws iam update-access-key --user-name \
+                 {name} --access-key-id {key} --status Active) and resume, or put the old pair back and abort"
             ),
             Self::NewKeyGone { key } => format!(
-                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back if it \
-                 still works, then abort"
+                "the store holds the new key {key}, but IAM does not list it any more: programs that read it fail; put the old pair \
+                 back if it still works, then abort; {COPIES}"
             ),
             Self::NewKeyDiscarded { key } => format!(
                 "the store holds the new key {key}, but rotator has asked IAM to delete that key and the reply was lost: \
@@ -306,7 +312,7 @@ impl BlockReason {
             Self::TooManyCreates => {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
-            Self::CannotAbort { places } => cannot_abort(places, &name),
+            Self::CannotAbort { places, new_key_gone } => cannot_abort(places, *new_key_gone, &name),
             Self::AccessDenied { denied, state, finish, once_a_day } => {
                 lack(denied, state, *finish, *once_a_day, &name)
             }
@@ -360,89 +366,4 @@ impl BlockReason {
             | Self::CannotAbort { .. } => format!("rotator resume {id}"),
         }
     }
-}
-
-fn unclaimed(keys: &[AccessKeyId], why: &str, user: &str) -> String {
-    format!(
-        "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: `rotator resolve \
-         {user} --delete-key KEY` for a key that is not used, `rotator resolve {user} --keep-key KEY` for any other",
-        join(keys)
-    )
-}
-
-fn cannot_abort(places: &[String], user: &str) -> String {
-    format!(
-        "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put the new \
-         pair into every place and take the abort back: `rotator abort {user} --undo`",
-        places.join(", ")
-    )
-}
-
-fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool, name: &str) -> String {
-    let give_up = if stored { format!("`rotator resolve {name} --finish`") } else { format!("`rotator abort {name}`") };
-    format!(
-        "IAM has no user {user}, and the owner of {} is unknown now ({why}): the user was renamed or deleted; if it was \
-         renamed, its keys are still in IAM: allow iam:GetAccessKeyLastUsed, and the calls about the keys of its new name, \
-         then resume; if it was deleted, close this rotation: {give_up}",
-        join(keys)
-    )
-}
-
-fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool, user: &str) -> String {
-    let Denied { operation, resource, answer, .. } = denied;
-    let more = if once_a_day {
-        "; rotator makes one more key to see whether it is allowed once a day, and at once when you abort this rotation \
-         and run `rotator run`"
-    } else {
-        ""
-    };
-    let (name, ways) = (operation.name(), ways_out(denied, finish, user));
-    if *operation == Operation::LockStore {
-        return format!("locked: {resource} cannot be written ({answer}); {state}; {ways}{more}");
-    }
-    format!("access denied: {name} of {resource} is refused ({answer}); {state}; {ways}{more}")
-}
-
-/// What an operator may do about a right that is missing.
-fn ways_out(denied: &Denied, finish: bool, user: &str) -> String {
-    let key = denied.key.as_ref().map_or("it", AccessKeyId::as_str);
-    match denied.operation {
-        Operation::GetAccessKeyLastUsed if finish => format!(
-            "allow it and resume, or, if nothing uses the old key any more, delete it without asking: `rotator resolve \
-             {user} --finish`"
-        ),
-        Operation::GetAccessKeyLastUsed => format!(
-            "allow it and resume, or look up who made {key}, then say so: `rotator resolve {user} --delete-key {key}` if it is \
-             not used, `rotator resolve {user} --keep-key {key}` if it is another's"
-        ),
-        Operation::DeleteAccessKey => format!("allow it, or delete {key} yourself, then resume"),
-        Operation::UpdateAccessKey => format!(
-            "allow it and resume; once the new pair is stored, `rotator resolve {user} --finish` deletes the old key \
-             without making it inactive first"
-        ),
-        Operation::GetCallerIdentity => {
-            "an endpoint policy or a network perimeter refuses the user, not its key: change that, then resume; or abort"
-                .to_owned()
-        }
-        Operation::CreateAccessKey => "allow it and resume, or abort".to_owned(),
-        Operation::WriteStore => "allow it and resume, or, before the new pair is stored, abort".to_owned(),
-        Operation::LockStore => {
-            "end the program that holds the lock (`lsof` names it) and resume, or, before the new pair is stored, abort"
-                .to_owned()
-        }
-        Operation::ListAccessKeys | Operation::ReadStore => "allow it and resume".to_owned(),
-    }
-}
-
-/// Where to copy the new pair from, if a place still holds it.
-fn held_by(places: &[String]) -> String {
-    match places {
-        [] => String::new(),
-        [one] => format!(" (which {one} still holds)"),
-        several => format!(" (which these still hold: {})", several.join(", ")),
-    }
-}
-
-fn join(keys: &[AccessKeyId]) -> String {
-    keys.iter().map(AccessKeyId::as_str).collect::<Vec<_>>().join(", ")
 }

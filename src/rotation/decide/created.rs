@@ -84,7 +84,9 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step>
             Ok(Step::Execute(Intent::RestoreOld))
         }
         Proof::Denied(answer) => Ok(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
-        Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(BlockReason::CannotAbort { places: new(places) })),
+        Proof::SomebodyElse(_) if rotation.abort_asked => {
+            Ok(block(BlockReason::CannotAbort { places: new(places), new_key_gone: false }))
+        }
         Proof::SomebodyElse(answer) => {
             Ok(block(BlockReason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
         }

@@ -225,7 +225,7 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
         return if all_old || which.is_empty() {
             Ok(())
         } else {
-            Err(block(BlockReason::CannotAbort { places: which }))
+            Err(block(BlockReason::CannotAbort { places: which, new_key_gone: false }))
         };
     }
     if !written.is_empty() {

@@ -142,7 +142,7 @@ fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
     if places.all(PlaceContent::Old) {
         return Ok(());
     }
-    Err(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }))
+    Err(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old), new_key_gone: false }))
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.

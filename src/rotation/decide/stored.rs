@@ -32,8 +32,9 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let overlap = || Step::Wait { until: due, why: if stays { OLD_STAYS } else { OVERLAP }.to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_operators_request;
     if early(now) {
-        // A revert is reported at once, not when the overlap is over.
+        // Looked at in every run, not when the overlap is over: a program that reads another value may fail now.
         let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
+        each_holds_a_known_pair(places)?;
         if places.any(PlaceContent::Old) {
             let still_new = places.which(PlaceContent::New);
             return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old), still_new }));
@@ -122,14 +123,7 @@ fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> 
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
 fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, places: &PlacesSeen) -> Requires<()> {
-    let neither =
-        [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
-    if !neither.is_empty() {
-        return Err(block(BlockReason::ChangedElsewhere {
-            places: neither,
-            still_new: places.which(PlaceContent::New),
-        }));
-    }
+    each_holds_a_known_pair(places)?;
     if places.any(PlaceContent::Old) {
         return Err(reverted(rotation, keys, places, places.which(PlaceContent::Old)));
     }
@@ -141,6 +135,16 @@ fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, 
         }
         None => Err(block(BlockReason::NewKeyGone { key })),
     }
+}
+
+/// No place that can be read holds anything but the old pair or the new one.
+fn each_holds_a_known_pair(places: &PlacesSeen) -> Requires<()> {
+    let neither =
+        [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
+    if neither.is_empty() {
+        return Ok(());
+    }
+    Err(block(BlockReason::ChangedElsewhere { places: neither, still_new: places.which(PlaceContent::New) }))
 }
 
 /// `which` of the places are reverted.
@@ -198,7 +202,8 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, observed
 fn abort(decision: Decision<'_>, made: &NewKeyState, old_seen: &KeySeen, places: &PlacesSeen) -> Requires<Step> {
     let Decision { rotation, memory, observed, now } = decision;
     if !places.all(PlaceContent::Old) {
-        return Ok(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }));
+        let new_key_gone = require_keys(rotation, observed)?.find(&made.key).is_none();
+        return Ok(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old), new_key_gone }));
     }
     if old_seen.status != KeyStatus::Active {
         let seen = old_seen.status.name().to_owned();
@@ -254,6 +259,7 @@ pub(super) fn next_deactivated(
     let due = deactivated_at.plus(quarantine);
     let quarantine = || Step::Wait { until: due, why: QUARANTINE.to_owned() };
     if now < due && !at_operators_request {
+        each_holds_a_known_pair(places)?;
         return Ok(quarantine());
     }
     let keys = require_keys(rotation, observed)?;

@@ -21,6 +21,7 @@ mod renames;
 mod sinks;
 mod transitions;
 mod values;
+mod waiting;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -255,7 +256,7 @@ pub(super) fn reasons() -> Vec<BlockReason> {
         BlockReason::OldKeyReactivated { key: old.clone() },
         BlockReason::OldKeyNotActive { key: old, seen: text() },
         BlockReason::TooManyCreates,
-        BlockReason::CannotAbort { places: texts() },
+        BlockReason::CannotAbort { places: texts(), new_key_gone: false },
         denied_reason(),
         BlockReason::StillInUse { key: key(OLD), at: at(10), service: "s3".to_owned(), region: "eu-west-1".to_owned() },
         BlockReason::UserNotFound {

@@ -19,7 +19,7 @@ pub(super) fn of(rotation: &Rotation, reason: &BlockReason) -> (String, String) 
     {
         return (no_pair_works(rotation, key, &made.key, places), reason.command(rotation.id));
     }
-    if let BlockReason::CannotAbort { places } = reason
+    if let BlockReason::CannotAbort { places, new_key_gone: false } = reason
         && matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }))
         && places.len() >= rotation.opened.places.len()
     {

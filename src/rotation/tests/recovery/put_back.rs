@@ -16,7 +16,8 @@ fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
             story.concludes(&Event::Blocked(BlockReason::Reverted { places: vec!["place 1".to_owned()], still_new }));
             // The way back that the message names, and no other.
             story.rotation.abort_asked = true;
-            let cannot = Event::Blocked(BlockReason::CannotAbort { places: vec!["place 0".to_owned()] });
+            let cannot =
+                Event::Blocked(BlockReason::CannotAbort { places: vec!["place 0".to_owned()], new_key_gone: false });
             story.concludes(&if shows.contains(&New) { cannot } else { not_done() });
         }
     }
