@@ -10,7 +10,7 @@ use super::printable::printable;
 use super::requests::{Asked, Requests};
 use super::times::Times;
 use crate::journal::overview::InShort;
-use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
+use crate::rotation::decide::waits::{OVERLAP, OVERLAP_THEN_DELETE, QUARANTINE, is_shown_by_its_step};
 use crate::types::name::{AccessKeyId, AccountId, RotationId, SinkName, UserName};
 use crate::types::shell::quoted;
 use crate::types::time::Timestamp;
@@ -279,8 +279,8 @@ fn now(look: &Look) -> &'static str {
 /// What follows the usual waits.
 fn to_come(why: Option<&str>) -> &'static str {
     match why {
-        // Deactivated, or deleted where there is no quarantine: it stops working.
         Some(OVERLAP) => "old key off",
+        Some(OVERLAP_THEN_DELETE) => "old key deleted",
         Some(QUARANTINE) => "deleted",
         Some(_) | None => "goes on",
     }
@@ -367,8 +367,7 @@ fn notes(rotations: &[RotationRow<'_>], whose: Whose, look: &Look) -> String {
             continue;
         }
         // The column says it all of the usual waits.
-        let is_shown = |why: &&str| [OVERLAP, QUARANTINE].contains(why);
-        let Some(why) = rotation.last_error.filter(|why| !is_shown(why)) else { continue };
+        let Some(why) = rotation.last_error.filter(|why| !is_shown_by_its_step(why)) else { continue };
         let kind = match (rotation.waiting_until, rotation.state) {
             (None, "deleted-old") => continue,
             (Some(_), _) => "waiting",

@@ -11,7 +11,7 @@ use super::requests::Asked;
 use super::rotation_table::{RotationRow, WHAT_CONTINUES, block, reached, sinks_of, under_way};
 use super::times;
 use crate::journal::line::{Line, Summary};
-use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
+use crate::rotation::decide::waits::is_shown_by_its_step;
 use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
 use crate::rotation::intent::AfterDiscard;
 use crate::rotation::record::Rotation;
@@ -196,7 +196,7 @@ fn words(event: &Event, intended: Option<&str>, at: Timestamp) -> Option<String>
             OperatorRequest::LeaveSink { sink } => format!("asked not to wait for the sink {sink}"),
         },
         Event::LateKeySeen { key } => format!("the key {key} turned up late; it may be one of a lost create"),
-        Event::Deferred { why, until: Some(_) } if [OVERLAP, QUARANTINE].contains(&why.as_str()) => return None,
+        Event::Deferred { why, until: Some(_) } if is_shown_by_its_step(why) => return None,
         Event::Deferred { why, until: Some(_) } => format!("waits: {why}"),
         Event::Deferred { why, until: None } => format!("failed for now: {why}"),
         Event::Ended { ending, why } => format!("ended ({}): {why}", ending.name()),

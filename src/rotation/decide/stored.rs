@@ -5,7 +5,7 @@ use super::preconditions::{
     require_unreferenced,
 };
 use super::step::{Decision, Query, Requires, Step, block, end};
-use super::waits::{OLD_STAYS, OVERLAP, QUARANTINE};
+use super::waits::{OLD_STAYS, OVERLAP, OVERLAP_THEN_DELETE, QUARANTINE};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::event::Ending;
@@ -29,7 +29,12 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let unfollowed = rotation.without_new(made);
     let due = rotation.followed_since(stored_at).plus(policy.overlap);
     let stays = rotation.is_never_deactivated_again();
-    let overlap = || Step::Wait { until: due, why: if stays { OLD_STAYS } else { OVERLAP }.to_owned() };
+    let why = match (stays, policy.quarantine.is_zero()) {
+        (true, _) => OLD_STAYS,
+        (false, true) => OVERLAP_THEN_DELETE,
+        (false, false) => OVERLAP,
+    };
+    let overlap = || Step::Wait { until: due, why: why.to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_operators_request;
     if early(now) {
         // Looked at in every run, not when the overlap is over: a program that reads another value may fail now.

@@ -186,3 +186,14 @@ fn many_that_ended_well_are_counted() {
     assert!(text.contains("… and 8 more rotated (`rotator status --all`"), "{text}");
     assert!(text.contains("user-28") && text.contains("user-29"), "{text}");
 }
+
+/// A key that is off can come back, a deleted one cannot.
+#[test]
+fn the_end_of_an_overlap_says_whether_the_old_key_is_turned_off_or_deleted() {
+    let names = Names::new(&USERS);
+    let row = |why| RotationRow { last_error: Some(why), ..names.waiting(4, "stored-new", 3_541) };
+    for (why, next) in [(OVERLAP, "old key off in 1 h"), (OVERLAP_THEN_DELETE, "old key deleted in 1 h")] {
+        let text = rotation_rows(vec![row(why)], &look(Some(80), false, false));
+        assert!(text.contains(next), "{text}");
+    }
+}
