@@ -31,7 +31,7 @@ fn a_value_of_another_is_reported_at_once_and_not_when_the_wait_is_over() {
     }
 }
 
-/// Whoever deleted the new key by hand, and asked for an abort before the old pair was back.
+/// An operator deleted the new key by hand, and asked for an abort before the old pair was back.
 #[test]
 fn an_abort_says_that_the_new_key_is_gone() {
     let made = NewKeyState::new(key(NEW), Provenance::Acknowledged { fingerprint: fingerprint() });

@@ -39,7 +39,7 @@ fn env_file(id: &str, secret: &str) -> String {
 fn a_copy_that_comes_late_gets_the_new_pair_and_needs_no_hand() {
     let (bench, old, secret) = bench();
     bench.write(COPY, &env_file(&old, &secret));
-    run(&bench, &["run"]).code(3).prints("old key off in");
+    run(&bench, &["run"]).code(3).prints("old key deleted in");
     let entry = |name: &str| bench.run(&["store", "get", &format!("{USER}/{name}")]).code(0).stdout;
     let new = env_file(&entry("AWS_ACCESS_KEY_ID"), &entry("AWS_SECRET_ACCESS_KEY"));
     assert_eq!(std::fs::read_to_string(bench.path(COPY)).expect("there"), new);
