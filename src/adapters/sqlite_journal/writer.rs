@@ -3,7 +3,12 @@
 //!
 //! The first failed transaction is the last one: it is unknown whether it reached the disk, and a repeated fsync may
 //! succeed for lost data. Every later change is refused, and the next start reads what is on the disk.
+//!
+//! A file that was deleted can still be written. So a change counts only if the journal still has its name after the commit.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,7 +55,7 @@ impl Writer {
     pub(super) fn start(path: Arc<Path>, connection: Connection) -> Result<Self, DatabaseError> {
         let (jobs, queue) = mpsc::channel();
         let commits = Arc::new(AtomicU64::new(0));
-        let mut state = State { path: Arc::clone(&path), connection, commits: Arc::clone(&commits), broken: None };
+        let mut state = State::new(Arc::clone(&path), connection, Arc::clone(&commits))?;
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || state.serve(&queue, || thread::sleep(GATHERING)))
@@ -88,12 +93,23 @@ impl Drop for Writer {
 struct State {
     path: Arc<Path>,
     connection: Connection,
+    /// The numbers of the device and of the file.
+    file: (u64, u64),
     commits: Arc<AtomicU64>,
     /// Why no more changes are accepted.
     broken: Option<String>,
 }
 
+fn numbers_of(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
 impl State {
+    fn new(path: Arc<Path>, connection: Connection, commits: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
+        let file = numbers_of(&path).map_err(FileError::io(&path, "look at"))?;
+        Ok(Self { path, connection, file, commits, broken: None })
+    }
+
     /// `pause` is called before a transaction if the one before it had many changes.
     fn serve(&mut self, queue: &Receiver<Job>, pause: impl Fn()) {
         let mut many = false;
@@ -152,9 +168,20 @@ impl State {
         transaction
             .commit()
             .map_err(|source| Failed { lasting: true, error: storage_error(&path, "commit a change to", source) })?;
+        if numbers_of(&path).ok() != Some(self.file) {
+            return Err(Failed { lasting: true, error: StorageError::failed(deleted(&path)) });
+        }
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
+}
+
+fn deleted(path: &Path) -> String {
+    format!(
+        "the journal {} was deleted or replaced while this rotator was using it, so nothing more is changed in IAM or in a \
+         store; put the journal back from a backup, or see docs/operations.md#a-lost-journal",
+        path.display()
+    )
 }
 
 struct Failed {
@@ -205,8 +232,7 @@ mod tests {
     #[test]
     fn one_transaction_takes_what_may_be_and_leaves_out_what_may_not() {
         let (fixture, connection) = fixture();
-        let path = Arc::clone(&fixture.path);
-        let mut state = State { path, connection, commits: Arc::default(), broken: None };
+        let mut state = State::new(Arc::clone(&fixture.path), connection, Arc::default()).expect("is there");
         let results = state.write(&[begin(1), begin(1), begin(2), Change::CloseCampaign { id: campaign(9) }, begin(3)]);
         let went: Vec<bool> = results.iter().map(Result::is_ok).collect();
         assert_eq!(went, [true, false, true, false, true]);
@@ -216,8 +242,7 @@ mod tests {
     #[test]
     fn others_are_waited_for_only_after_many_changes_at_once() {
         let (fixture, connection) = fixture();
-        let path = Arc::clone(&fixture.path);
-        let mut state = State { path, connection, commits: Arc::default(), broken: None };
+        let mut state = State::new(Arc::clone(&fixture.path), connection, Arc::default()).expect("is there");
         let commits = Arc::clone(&state.commits);
         let (jobs, queue) = mpsc::channel();
         let send = |jobs: &Sender<Job>, number| {
@@ -284,6 +309,25 @@ mod tests {
         drop(together);
         writer.write(begin(3)).await.expect_err("nothing more after that");
         assert_eq!(writer.commits(), u64::try_from(campaigns(&fixture)).expect("a count"));
+    }
+
+    /// An intent in a file without a name is lost with the process.
+    #[tokio::test]
+    async fn a_journal_that_is_deleted_or_replaced_takes_no_more_changes() {
+        for replaced in [false, true] {
+            let (fixture, connection) = fixture();
+            let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
+            writer.write(begin(1)).await.expect("written");
+            let moved = fixture.path.with_extension("old");
+            fs::rename(&fixture.path, &moved).expect("renamed");
+            if replaced {
+                fs::copy(&moved, &fixture.path).expect("copied");
+            }
+            let error = writer.write(begin(2)).await.expect_err("the file has another name");
+            assert!(error.to_string().contains("was deleted or replaced"), "{error}");
+            fs::rename(&moved, &fixture.path).expect("renamed");
+            writer.write(begin(3)).await.expect_err("nothing more after that");
+        }
     }
 
     #[tokio::test]
