@@ -306,6 +306,13 @@ pub enum Event {
         /// The former places.
         places: Vec<Place>,
     },
+    /// A sink that an operator left is not waited for since then, and the overlap begins.
+    SinkLeft {
+        /// Its number in the plan.
+        sink: usize,
+        /// AWS's clock.
+        at: Timestamp,
+    },
     /// An operator is needed.
     Blocked(BlockReason),
     /// The cause of the block has ended.

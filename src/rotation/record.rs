@@ -289,10 +289,15 @@ impl Rotation {
         wanted && !state.left && state.others_may_land_until(key).is_none_or(|until| until <= at)
     }
 
-    /// Since when every place and every sink has the new pair.
+    /// Since when every place and every sink has the new pair. A sink that an operator left is taken to have it since then.
     #[must_use]
-    pub fn followed_since(&self, stored_at: Timestamp) -> Timestamp {
-        let acknowledged = self.sinks.iter().filter_map(|sink| sink.acknowledged.as_ref());
-        acknowledged.map(|last| last.at).fold(stored_at, Timestamp::max)
+    pub fn followed_since(&self, made: &NewKeyState, stored_at: Timestamp) -> Timestamp {
+        self.sinks.iter().filter_map(|sink| sink.followed_at(&made.key)).fold(stored_at, Timestamp::max)
+    }
+
+    /// The number of the first sink that was just left to the operator.
+    #[must_use]
+    pub fn just_left(&self, made: &NewKeyState) -> Option<usize> {
+        self.sinks.iter().position(|sink| sink.was_just_left(&made.key))
     }
 }

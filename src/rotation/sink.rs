@@ -43,6 +43,9 @@ pub struct SinkState {
     pub may_land: BTreeMap<AccessKeyId, Timestamp>,
     /// An operator said not to wait for it.
     pub left: bool,
+    /// Since when it is not waited for, by AWS's clock. It is recorded only where an overlap begins then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_at: Option<Timestamp>,
 }
 
 impl SinkState {
@@ -56,6 +59,16 @@ impl SinkState {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.left || (self.acknowledged.is_none() && self.may_land.is_empty())
+    }
+
+    /// Since when it has this key's pair as far as can be known: it was acknowledged, or left to the operator.
+    pub(super) fn followed_at(&self, key: &AccessKeyId) -> Option<Timestamp> {
+        self.acknowledged.as_ref().filter(|last| last.key == *key).map(|last| last.at).or(self.left_at)
+    }
+
+    /// Whether the operator has to see to it that it gets this key's pair, and the time is not recorded yet.
+    pub(super) fn was_just_left(&self, key: &AccessKeyId) -> bool {
+        self.left && self.followed_at(key).is_none()
     }
 
     /// Until when a write of another key's pair than this one may still take effect.

@@ -59,6 +59,11 @@ fn record_event(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.added.retain(|place| !places.contains(place));
             next.left_out.extend(places.iter().cloned());
         }
+        Event::SinkLeft { sink, at } => {
+            if let Some(state) = next.sinks.get_mut(*sink) {
+                state.left_at = Some(*at);
+            }
+        }
         Event::Disowned { .. } => {
             next.first_sighting = None;
             next.waiting_until = None;

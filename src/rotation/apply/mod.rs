@@ -88,6 +88,12 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
             (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.state.clone())
         }
 
+        (State::Settled { phase: Phase::StoredNew { made, .. } }, Event::SinkLeft { sink, .. }) => {
+            let state = rotation.sinks.get(*sink)?;
+            state.was_just_left(&made.key).then(|| rotation.state.clone())
+        }
+        (State::Settled { .. }, Event::SinkLeft { .. }) => None,
+
         (State::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
         (State::InDoubt { phase, intent }, Event::NotDone(why)) => {
             Some(State::Settled { phase: not_done(phase, intent, why) })
@@ -103,7 +109,8 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
             | Event::Ended { .. }
             | Event::Withheld(_)
             | Event::PlacesAdded { .. }
-            | Event::PlacesLeft { .. },
+            | Event::PlacesLeft { .. }
+            | Event::SinkLeft { .. },
         ) => None,
 
         (State::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
@@ -122,7 +129,8 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
             | Event::Ended { .. }
             | Event::Withheld(_)
             | Event::PlacesAdded { .. }
-            | Event::PlacesLeft { .. },
+            | Event::PlacesLeft { .. }
+            | Event::SinkLeft { .. },
         ) => None,
 
         (

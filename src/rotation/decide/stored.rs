@@ -8,7 +8,7 @@ use super::step::{Decision, Query, Requires, Step, block, end};
 use super::waits::{OLD_STAYS, OVERLAP, OVERLAP_THEN_DELETE, QUARANTINE};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
-use crate::rotation::event::Ending;
+use crate::rotation::event::{Ending, Event};
 use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof,
@@ -27,7 +27,11 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     delete_named(rotation, observed)?;
     let at_operators_request = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made);
-    let due = rotation.followed_since(stored_at).plus(policy.overlap);
+    if let Some(sink) = rotation.just_left(made).filter(|_| !policy.overlap.is_zero()) {
+        // Programs that read this sink get the new pair from the operator, at the earliest now.
+        return Ok(Step::Record(Event::SinkLeft { sink, at: now }));
+    }
+    let due = rotation.followed_since(made, stored_at).plus(policy.overlap);
     let stays = rotation.is_never_deactivated_again();
     let why = match (stays, policy.quarantine.is_zero()) {
         (true, _) => OLD_STAYS,

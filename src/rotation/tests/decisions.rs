@@ -255,6 +255,10 @@ impl Explorer<'_> {
                 let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::Renamed { .. })), "renamed twice\n{}", story());
             }
+            Event::SinkLeft { .. } => {
+                let then = next_step(next, hand, known, self.now);
+                assert!(!matches!(then, Step::Record(Event::SinkLeft { .. })), "left twice\n{}", story());
+            }
             Event::Withheld(_) => {
                 let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::Withheld(_))), "withheld twice\n{}", story());

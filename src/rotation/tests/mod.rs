@@ -122,6 +122,7 @@ pub(super) fn sink(acknowledged: Option<&str>, may_land: Option<&str>) -> SinkSt
         acknowledged: acknowledged.map(|id| Acknowledged { key: key(id), at: at(STORED_AT) }),
         may_land: may_land.map(|id| (key(id), at(LANDS_BY))).into_iter().collect(),
         left: false,
+        left_at: None,
     }
 }
 
@@ -285,6 +286,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Renamed { user: UserName::new("another/name").expect("valid") },
         Event::PlacesAdded { places: vec![late_copies::copy()], stores: opened(Policy::default()).stores },
         Event::PlacesLeft { places: vec![late_copies::copy()] },
+        Event::SinkLeft { sink: 0, at: at(10) },
         asked(OperatorRequest::Abort),
         asked(OperatorRequest::TakeAbortBack),
         asked(OperatorRequest::ReactivateOld),
@@ -426,6 +428,9 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("a lost write of the old pair to a sink", |rotation| follow(rotation, sink(Some(OLD), Some(OLD)))),
         ("a sink that is not waited for", |rotation| {
             follow(rotation, SinkState { left: true, ..sink(None, Some(NEW)) });
+        }),
+        ("a sink that is not waited for since then", |rotation| {
+            follow(rotation, SinkState { left: true, left_at: Some(at(STORED_AT + 1)), ..sink(None, Some(NEW)) });
         }),
         ("abort asked, and a sink untouched", |rotation| follow_and_abort(rotation, sink(None, None))),
         ("abort asked, and a sink has the new pair", |rotation| follow_and_abort(rotation, sink(Some(NEW), None))),

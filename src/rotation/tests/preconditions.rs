@@ -93,10 +93,14 @@ impl Ground<'_> {
         waited_for.flat_map(|sink| sink.may_land.values()).all(|until| *until <= self.now)
     }
 
-    /// It begins when the last of places and sinks has the new pair.
+    /// It begins when the last of places and sinks has the new pair. A sink that was left has it since then.
     fn overlap_is_over(&self, stored_at: Timestamp) -> bool {
-        let last = self.rotation.sinks.iter().filter_map(|sink| sink.acknowledged.as_ref()).map(|last| last.at).max();
-        self.waited(stored_at.max(last.unwrap_or(stored_at)), self.policy().overlap)
+        let (sinks, overlap) = (&self.rotation.sinks, self.policy().overlap);
+        let is_known = |sink: &SinkState| !sink.left || sink.acknowledged.is_some() || sink.left_at.is_some();
+        let acknowledged = sinks.iter().filter_map(|sink| sink.acknowledged.as_ref()).map(|last| last.at);
+        let last = acknowledged.chain(sinks.iter().filter_map(|sink| sink.left_at)).max();
+        let since = stored_at.max(last.unwrap_or(stored_at));
+        (overlap.is_zero() || sinks.iter().all(is_known)) && self.waited(since, overlap)
     }
 
     /// What a sink takes can never be looked at: it is written on the ground on which a key is removed.
@@ -355,6 +359,7 @@ impl Ground<'_> {
             Event::PlacesLeft { places } => {
                 must(places.iter().all(|place| rotation.added.contains(place)), "only a late copy is let go")
             }
+            Event::SinkLeft { sink, .. } => must(rotation.sinks[*sink].left, "an operator left it"),
             Event::NotDone(NotDone::Refused(_)) => Err("only a reply shows that"),
             Event::NotDone(NotDone::Seen)
             | Event::LookedOnce { .. }

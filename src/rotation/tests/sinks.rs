@@ -51,6 +51,21 @@ fn the_overlap_begins_when_the_last_sink_has_the_pair() {
     check_ending(Ending::DeletedOld, &rotation, &world);
 }
 
+/// A program that reads a sink that was left gets the new pair from the operator, who has just updated it.
+#[test]
+fn the_overlap_begins_when_a_sink_is_left() {
+    let policy = Policy { overlap: LONG, ..Policy::default() };
+    let (mut rotation, mut world) = begin(&policy);
+    world.faults = (2..8).map(|effect| (effect, Fault::Refused(RefusalKind::Denied))).collect();
+    assert!(matches!(world.drive(&mut rotation), Left::Failing(_)));
+    world.now += 5_000;
+    let left = world.now;
+    say(&mut rotation, OperatorRequest::LeaveSink { sink: follower().sink });
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+    assert!(world.now >= left + 1_000, "{} after {left}", world.now);
+    check_ending(Ending::DeletedOld, &rotation, &world);
+}
+
 #[test]
 fn an_abort_brings_the_old_pair_back_and_waits_for_what_may_land() {
     let policy = Policy { overlap: LONG, ..Policy::default() };

@@ -55,6 +55,7 @@ fn may_follow(rotation: &Rotation, event: &Event) -> bool {
         | Event::Withheld(_)
         | Event::PlacesAdded { .. }
         | Event::PlacesLeft { .. }
+        | Event::SinkLeft { .. }
         | Event::Ended { .. } => {
             matches!(rotation.state, State::Settled { .. })
         }

@@ -96,6 +96,7 @@ impl SimState {
             | Event::LookedOnce { .. }
             | Event::Disowned { .. }
             | Event::Unblocked
+            | Event::SinkLeft { .. }
             | Event::Asked(_)
             | Event::Deferred { .. }
             | Event::Ended { .. } => {}
