@@ -220,6 +220,10 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.inner.unverified()
     }
 
+    fn unmatched_patterns(&self) -> Vec<String> {
+        self.inner.unmatched_patterns()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.own.call(self.inner.identity()).await
     }

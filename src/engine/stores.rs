@@ -28,6 +28,17 @@ impl Stores {
         known.collect()
     }
 
+    /// Messages about patterns in the configuration of stores that matched no entry.
+    pub(super) fn unmatched_patterns(&self) -> Vec<String> {
+        let of_store = |store: &Arc<dyn SecretStore>| {
+            let name = store.name().clone();
+            store.unmatched_patterns().into_iter().map(move |pattern| {
+                format!("{pattern} of {name} matches no entry; the name of an entry is that of its place in the plan")
+            })
+        };
+        self.all.iter().flat_map(of_store).collect()
+    }
+
     /// Names an entry, or a spot in it, in a message: with its store where several are configured.
     #[must_use]
     pub fn describe(&self, store: &StoreName, entry: &impl std::fmt::Display) -> String {

@@ -135,6 +135,11 @@ pub trait SecretStore: Send + Sync {
         None
     }
 
+    /// Returns the patterns of its configuration that matched no entry in any pass so far, each with its setting.
+    fn unmatched_patterns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the identity of the store.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

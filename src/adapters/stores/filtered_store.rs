@@ -1,6 +1,7 @@
 //! A decorator that restricts a store to its configured entries, and to reading if the configuration says so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -17,11 +18,45 @@ use crate::types::secret::SecretValue;
 pub struct FilteredStore {
     pub store: Arc<dyn SecretStore>,
     /// The entries to use; all without a pattern.
-    pub include: Option<GlobSet>,
+    pub include: Option<EntryPatterns>,
     /// The entries not to use.
-    pub exclude: GlobSet,
+    pub exclude: EntryPatterns,
     /// Whether the store is never written.
     pub read_only: bool,
+}
+
+/// The patterns of one setting, and which of them have matched an entry that was read.
+pub struct EntryPatterns {
+    setting: &'static str,
+    texts: Vec<String>,
+    set: GlobSet,
+    matched: Vec<AtomicBool>,
+}
+
+impl EntryPatterns {
+    /// `set` is made of `texts`, in this order.
+    #[must_use]
+    pub fn new(setting: &'static str, texts: Vec<String>, set: GlobSet) -> Self {
+        let matched = texts.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { setting, texts, set, matched }
+    }
+
+    fn is_match(&self, entry: &str) -> bool {
+        let is_match = self.set.is_match(entry);
+        if is_match && !self.matched.iter().all(|matched| matched.load(Ordering::Relaxed)) {
+            for number in self.set.matches(entry) {
+                if let Some(matched) = self.matched.get(number) {
+                    matched.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        is_match
+    }
+
+    fn unmatched(&self) -> impl Iterator<Item = String> {
+        let unmatched = self.texts.iter().zip(&self.matched).filter(|(_, matched)| !matched.load(Ordering::Relaxed));
+        unmatched.map(|(text, _)| format!("`{text}` of {}", self.setting))
+    }
 }
 
 impl FilteredStore {
@@ -52,6 +87,10 @@ impl SecretStore for FilteredStore {
 
     fn unverified(&self) -> Option<String> {
         self.store.unverified()
+    }
+
+    fn unmatched_patterns(&self) -> Vec<String> {
+        self.include.iter().chain([&self.exclude]).flat_map(EntryPatterns::unmatched).collect()
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

@@ -18,7 +18,7 @@ pub mod vault;
 pub use backend::{Backend, NativeWrite};
 pub(in crate::adapters) use backend::{after, read_each, with_pauses};
 pub use backend_store::BackendStore;
-pub use filtered_store::FilteredStore;
+pub use filtered_store::{EntryPatterns, FilteredStore};
 pub use naming::Naming;
 
 /// The folder where a pod finds its service account.

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws::{AwsAccounts, aws_failed, no_answer_hint};
+use globset::GlobSet;
 
 use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
 use super::context::Context;
@@ -19,7 +20,7 @@ use super::error::CliError;
 use super::host_env::HostEnv;
 use crate::adapters::aws::{MfaSessions, NO_ANSWER};
 use crate::adapters::sinks::exec::ExecSink;
-use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
+use crate::adapters::stores::{Backend, BackendStore, EntryPatterns, FilteredStore};
 use crate::engine::accounts::SessionError;
 use crate::engine::options::{EngineOptions, Watcher};
 use crate::engine::session::{Ports, Session};
@@ -90,7 +91,9 @@ fn filtered(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn Se
     if !settings.is_narrowed() {
         return store;
     }
-    let (include, exclude) = (settings.include.clone(), settings.exclude.clone());
+    let of = |setting, texts: &Vec<String>, set: &GlobSet| EntryPatterns::new(setting, texts.clone(), set.clone());
+    let include = settings.include.as_ref().map(|set| of("include", &settings.table.include, set));
+    let exclude = of("exclude", &settings.table.exclude, &settings.exclude);
     Arc::new(FilteredStore { store, include, exclude, read_only: settings.table.read_only })
 }
 

@@ -105,6 +105,8 @@ pub struct Survey {
     pub(super) unmatched_only: Vec<Unmatched>,
     /// Patterns of `exclude` and of rules that match no key.
     pub(super) unmatched_exclude: Vec<Unmatched>,
+    /// Patterns in the configuration of stores that match no entry, as messages.
+    pub(super) unmatched_entries: Vec<String>,
     /// The rules that decide about keys.
     pub rules: BTreeMap<AccessKeyId, RuleName>,
     /// Warnings about exclusions that have ended.
@@ -160,7 +162,10 @@ impl Survey {
             let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
             format!("`{pattern}` of {origin} matches no key that was found{nearest}")
         });
-        unmatched.chain(self.ended_exclusions.iter().cloned()).chain(self.use_unknown())
+        unmatched
+            .chain(self.unmatched_entries.iter().cloned())
+            .chain(self.ended_exclusions.iter().cloned())
+            .chain(self.use_unknown())
     }
 
     /// Warns that `unused_for` leaves none of these keys alone.

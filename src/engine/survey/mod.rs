@@ -62,6 +62,7 @@ pub(in crate::engine) async fn survey_with(
     let Everything { discovered, large, not_ours, mut unread, count } = everything;
     let Discovered { mut findings, values, mentions } = discovered;
     survey.entries = count;
+    survey.unmatched_entries = session.stores.unmatched_patterns();
     findings.left_alone.extend(left_in(session, &large));
     unread.extend(unopened);
     let may_name_any = report_unread(session, &unread, &mut survey);

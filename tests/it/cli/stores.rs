@@ -42,9 +42,21 @@ fn a_key_in_a_read_only_store_is_reported_and_not_touched() {
 fn an_entry_that_a_store_excludes_is_not_seen() {
     let bench = bench("exclude = [\"app1/copies/.env\"]\n");
     let (first, file) = (bench.key_of("app1/production"), std::fs::read(bench.path("copies/.env")).expect("there"));
-    run(&bench, &["run"]).code(0).prints("2 rotated");
+    let ended = run(&bench, &["run"]).code(0).prints("2 rotated");
+    assert!(!ended.stderr.contains("matches no entry"), "{}", ended.stderr);
     bench.assert_rotated("app1/production", &first);
     assert_eq!(std::fs::read(bench.path("copies/.env")).expect("there"), file, "the operator's word");
+}
+
+/// A pattern that was meant to keep rotator away and does not.
+#[test]
+fn a_pattern_of_a_store_that_matches_no_entry_is_reported() {
+    let bench = bench("exclude = [\"app1/copies/.env\", \"copies/*\"]\ninclude = [\"*/.env\", \"*/*.toml\"]\n");
+    let plan = run(&bench, &["plan"]).code(0);
+    for pattern in ["`copies/*` of exclude of file:", "`*/*.toml` of include of file:"] {
+        assert!(plan.stderr.contains(pattern), "{}", plan.stderr);
+    }
+    assert_eq!(plan.stderr.matches("matches no entry").count(), 2, "{}", plan.stderr);
 }
 
 #[test]
