@@ -33,7 +33,7 @@ pub enum OwnershipFault {
         owner: u32,
     },
     /// All users may write the file.
-    #[error("can be written by others (mode {mode:04o}); run `chmod go-w` on it")]
+    #[error("can be written by others (mode {mode:04o}); {}", advice(*mode))]
     Writable { mode: u32 },
     /// A group that may have other members may write the file.
     #[error(
@@ -54,6 +54,11 @@ pub enum OwnershipFault {
         /// The error of the system.
         why: String,
     },
+}
+
+/// A folder such as `/tmp` is for all users, and has to stay so.
+const fn advice(mode: u32) -> &'static str {
+    if mode & STICKY == 0 { "run `chmod go-w` on it" } else { "use a path in a folder of your own" }
 }
 
 impl OwnershipFault {
@@ -229,6 +234,8 @@ mod tests {
         for mode in [0o602, 0o777, 0o1777] {
             assert_eq!(judged(ME, ME, mode, false), Err(OwnershipFault::Writable { mode }.at(path)));
         }
+        let said = |mode| OwnershipFault::Writable { mode }.to_string();
+        assert!(said(0o777).ends_with("run `chmod go-w` on it") && !said(0o1777).contains("chmod"));
         let by_group = OwnershipFault::WritableByGroup { group: OTHER, mode: 0o2775 }.at(path);
         assert_eq!(judged(0, OTHER, 0o42_775, false), Err(by_group.clone()));
         assert!(by_group.to_string().contains("trusted_groups = [1001]"), "{by_group}");
