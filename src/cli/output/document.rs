@@ -14,7 +14,7 @@ pub use self::plan::{DueShown, FollowerShown, PlanDocument};
 pub use self::skipped::{ConfirmedShown, SkippedShown};
 pub use super::error_document::{ErrorDocument, ErrorShown};
 use super::printable::printable_json;
-use super::requests::Requests;
+use super::requests::{RequestShown, Requests};
 use super::schema::{Id, PlaceShown, Time};
 use crate::discovery::SkipReason;
 use crate::engine::survey::place_notes;
@@ -97,10 +97,13 @@ pub struct RotationShown {
     /// The time of the local clock.
     #[schemars(with = "Time")]
     pub updated_at: Timestamp,
-    /// What an operator asked for and is not done yet. Only the text shows it.
+    /// What an operator asked for and is not done yet; absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestShown>,
+    /// The same as the text shows it.
     #[serde(skip)]
     #[schemars(skip)]
-    pub requests: Requests,
+    pub requests_in_words: Requests,
 }
 
 /// The state of a sink: the last write that its API acknowledged.
@@ -215,7 +218,8 @@ impl RotationShown {
             sinks: SinkShown::of(rotation),
             opened_at: *opened_at,
             updated_at: *updated_at,
-            requests: Requests::of(rotation),
+            requests: RequestShown::of(rotation),
+            requests_in_words: Requests::of(rotation),
         }
     }
 }

@@ -1,4 +1,7 @@
-//! What an operator asked of a rotation and is not done yet, in the words of `status`.
+//! What an operator asked of a rotation and is not done yet, in the words of `status` and in its document.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::rotation::record::Rotation;
 use crate::rotation::state::Phase;
@@ -44,7 +47,7 @@ impl Requests {
         let old = &rotation.opened.old_key;
         let is_off = matches!(phase, Phase::DeactivatedOld { .. });
         let is_stored = is_off || matches!(phase, Phase::StoredNew { .. });
-        let comes_back = is_off && rotation.reactivate_asked;
+        let comes_back = comes_back(rotation, phase);
         let next = match () {
             () if rotation.abort_asked => Some(Asked::Abort),
             () if comes_back => Some(Asked::ReactivateOld),
@@ -55,6 +58,36 @@ impl Requests {
         let deleted = rotation.named.iter().map(|key| if key == old { without_a_wait(key) } else { once_checked(key) });
         Self { next, on_record: back.into_iter().chain(deleted).collect() }
     }
+}
+
+/// A request of an operator that is not done yet, in a document.
+#[derive(Debug, Serialize, JsonSchema, PartialEq, Eq)]
+#[schemars(rename = "Request")]
+pub struct RequestShown {
+    /// `abort`, `reactivate` or `delete-key`.
+    pub request: &'static str,
+    /// The key that is to be active again or deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub key_id: Option<AccessKeyId>,
+}
+
+impl RequestShown {
+    /// The requests of this rotation. A closed one has none.
+    #[must_use]
+    pub fn of(rotation: &Rotation) -> Vec<Self> {
+        let Some(phase) = rotation.state.phase() else { return Vec::new() };
+        let abort = rotation.abort_asked.then_some(Self { request: "abort", key_id: None });
+        let old = || Some(rotation.opened.old_key.clone());
+        let back = comes_back(rotation, phase).then(|| Self { request: "reactivate", key_id: old() });
+        let deleted = rotation.named.iter().map(|key| Self { request: "delete-key", key_id: Some(key.clone()) });
+        abort.into_iter().chain(back).chain(deleted).collect()
+    }
+}
+
+/// Whether an old key that was turned off is to be active again.
+const fn comes_back(rotation: &Rotation, phase: &Phase) -> bool {
+    matches!(phase, Phase::DeactivatedOld { .. }) && rotation.reactivate_asked
 }
 
 /// The request to delete an old key.

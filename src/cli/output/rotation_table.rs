@@ -67,7 +67,7 @@ impl<'a> RotationRow<'a> {
             waiting_until: rotation.waiting_until,
             last_error: rotation.waiting_for.as_deref().or(rotation.last_error.as_deref()),
             sinks: &rotation.sinks,
-            requests: Some(&rotation.requests),
+            requests: Some(&rotation.requests_in_words),
             ended_at: None,
         }
     }

@@ -13,7 +13,7 @@ use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::is_shown_by_its_step;
 use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
-use crate::rotation::intent::AfterDiscard;
+use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::error_text::is_same_matter;
@@ -47,10 +47,10 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
             }
         }
     }
-    for asked in &shown.requests.on_record {
+    for asked in &shown.requests_in_words.on_record {
         text.push_str(&entry("on record", asked));
     }
-    if let Some(next) = next(rotation, shown.requests.next, look) {
+    if let Some(next) = next(rotation, shown.requests_in_words.next, look) {
         text.push_str(&entry("then", &next));
     }
     let is_blocked = matches!(rotation.state, State::Blocked { .. });
@@ -148,7 +148,7 @@ fn sentences(lines: &[Line]) -> Vec<Sentence> {
     let mut intended = None;
     for line in lines {
         if let Event::Intended(intent) = &line.event {
-            intended = Some(intent.name());
+            intended = Some(intent);
         }
         let Some(words) = words(&line.event, intended, line.at) else { continue };
         // The answers of servers have ids of their own.
@@ -163,17 +163,19 @@ fn sentences(lines: &[Line]) -> Vec<Sentence> {
     sentences
 }
 
-fn words(event: &Event, intended: Option<&str>, at: Timestamp) -> Option<String> {
+fn words(event: &Event, intended: Option<&Intent>, at: Timestamp) -> Option<String> {
+    let effect = under_way(intended.map_or("an effect", Intent::name));
     Some(match event {
         Event::Opened(opened) => began(opened, at),
         Event::Done(outcome) => done(outcome),
-        Event::NotDone(NotDone::Refused(refusal)) => {
-            format!("{}: refused: {}", under_way(intended.unwrap_or("an effect")), refusal.message)
+        Event::NotDone(NotDone::Refused(refusal)) => format!("{effect}: refused: {}", refusal.message),
+        // No one can look at what a sink holds.
+        Event::NotDone(NotDone::Seen) if matches!(intended, Some(Intent::WriteSink { .. })) => {
+            format!("{effect}: its outcome is not known, so it is written again")
         }
-        Event::NotDone(NotDone::Seen) => {
-            format!("{}: it did not happen, as a look showed", under_way(intended.unwrap_or("an effect")))
-        }
-        Event::Intended(_) | Event::LookedOnce { .. } => return None,
+        Event::NotDone(NotDone::Seen) => format!("{effect}: it did not happen, as a look showed"),
+        // The request is shown.
+        Event::Intended(_) | Event::LookedOnce { .. } | Event::SinkLeft { .. } => return None,
         Event::Disowned { key } => format!("the key {key} is not of this rotation, or gone"),
         Event::Renamed { user } => format!("the user is now named {user}"),
         Event::Withheld(denied) => {
@@ -320,6 +322,18 @@ mod tests {
     use super::*;
     use crate::cli::output::columns::Paint;
     use crate::cli::output::times::Times;
+    use crate::types::name::AccessKeyId;
+
+    /// A sink is never read.
+    #[test]
+    fn nothing_is_said_of_a_look_at_a_sink() {
+        let at = Timestamp::from_unix_seconds(0);
+        let key = AccessKeyId::new("AKIANEWNEWNEWNEWNEW0").expect("valid");
+        let said = |intent: &Intent| words(&Event::NotDone(NotDone::Seen), Some(intent), at).expect("shown");
+        let of_sink = said(&Intent::WriteSink { sink: 0, key, asked_at: at, until: at });
+        assert_eq!(of_sink, "writing to a sink: its outcome is not known, so it is written again");
+        assert!(said(&Intent::DeleteOld).ends_with("as a look showed"));
+    }
 
     #[test]
     fn equal_sentences_in_a_row_are_one_with_their_number() {

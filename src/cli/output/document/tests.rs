@@ -14,7 +14,7 @@ use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, OldPair, Opened};
 use crate::rotation::intent::Intent;
 use crate::rotation::policy::Policy;
-use crate::rotation::state::Phase;
+use crate::rotation::state::{NewKeyState, Phase, Provenance};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 use crate::types::place::{FieldRef, Location, Place};
 
@@ -203,4 +203,23 @@ fn a_closed_rotation_waits_for_nothing() {
     let mut closed = summary(1, State::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
     assert_eq!(Gathered::default().with([&closed]).rotations[0].waiting_until, None);
+}
+
+/// A closed rotation has done or refused what was asked of it.
+#[test]
+fn what_an_operator_asked_for_is_shown_until_it_is_done() {
+    let [old, other] = ["AKIAOLDOLDOLDOLDOLDO", "AKIAEXTRAEXTRAEXTRA0"].map(key);
+    let asked = |state| {
+        let mut summary = summary(1, state);
+        (summary.rotation.abort_asked, summary.rotation.reactivate_asked) = (true, true);
+        summary.rotation.named = BTreeSet::from([other.clone()]);
+        RotationShown::of(&summary).requests
+    };
+    let shown = |request, key_id: Option<&AccessKeyId>| RequestShown { request, key_id: key_id.cloned() };
+    let (abort, delete) = (|| shown("abort", None), || shown("delete-key", Some(&other)));
+    assert_eq!(asked(State::Settled { phase: Phase::Opened }), [abort(), delete()]);
+    let made = NewKeyState::new(key("AKIANEWNEWNEWNEWNEW0"), Provenance::Inferred);
+    let off = Phase::DeactivatedOld { made, stored_at: at(0), deactivated_at: at(1) };
+    assert_eq!(asked(State::Settled { phase: off }), [abort(), shown("reactivate", Some(&old)), delete()]);
+    assert_eq!(asked(State::Closed { ending: Ending::Aborted }), []);
 }
