@@ -95,6 +95,18 @@ fn flags(config: Option<&Path>, journal: Option<&str>, stores: &[String]) -> Str
     config.into_iter().chain(journal).chain(stores).collect()
 }
 
+/// Whether a text is a command to be pasted. A sentence may begin with the name of the program, too.
+#[must_use]
+pub fn is_command(text: &str) -> bool {
+    let word =
+        |rest: &str| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap_or_default().to_owned();
+    match (text.strip_prefix("aws "), text.strip_prefix("rotator ")) {
+        (Some(_), _) => true,
+        (None, Some(rest)) => rest.starts_with("--") || COMMANDS.contains(&word(rest).as_str()),
+        (None, None) => false,
+    }
+}
+
 /// The text with the flags in each command of rotator that it suggests: one between backticks, or one that begins a
 /// line.
 #[must_use]

@@ -418,7 +418,8 @@ pub(super) fn block(
         true => blocked.command.replace(&rotation.id.to_string(), &quoted(rotation.user.as_str())),
         false => blocked.command.clone(),
     };
-    format!("\n{text}  {}\n  see {}\n", printable(&command), blocked.docs)
+    let command = paragraph(&format!("  {}", printable(&command)), 0, look.width);
+    format!("\n{text}{command}  see {}\n", blocked.docs)
 }
 
 #[cfg(test)]
