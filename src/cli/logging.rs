@@ -16,6 +16,7 @@ use super::help::folded;
 use super::host_env::HostEnv;
 use super::output::printable::{printable, printable_json};
 use super::output::progress;
+use crate::engine::options::REFUSALS;
 
 /// The only log target whose level can be set.
 const OURS: &str = "rotator";
@@ -68,6 +69,10 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
     let mut filter = Targets::new().with_default(LevelFilter::ERROR).with_target(OURS, ours);
     // The store reports the failures of this client.
     filter = filter.with_target("kube_client", LevelFilter::OFF);
+    if chosen.is_none() && global.verbose == 0 && matches!(global.log_format, LogFormat::Text) {
+        // An operator reads the result, which says the same.
+        filter = filter.with_target(REFUSALS, LevelFilter::ERROR);
+    }
     if let Some(chosen) = chosen {
         if let Some(level) = chosen.default_level() {
             filter = filter.with_target(OURS, level);
@@ -135,6 +140,17 @@ mod tests {
         let folded = shown(line, Some(40));
         assert!(folded.lines().all(|line| line.len() <= 40) && folded.lines().count() == 3, "{folded}");
         assert!(folded.starts_with("WARN call") && folded.ends_with("refused\n"), "{folded}");
+    }
+
+    #[test]
+    fn a_refusal_that_the_result_repeats_is_for_those_who_read_the_log() {
+        let enabled = |args: &[&str], chosen: Option<&str>| {
+            let chosen = chosen.map(|chosen| chosen.parse().expect("valid"));
+            filter(&global(args), chosen).would_enable(REFUSALS, &Level::WARN)
+        };
+        assert!(!enabled(&[], None));
+        assert!(enabled(&["-v"], None) && enabled(&["--log-format", "json"], None));
+        assert!(enabled(&[], Some("rotator=warn")), "a filter that was asked for counts");
     }
 
     #[test]

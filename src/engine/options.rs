@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::rotation::record::Rotation;
 use crate::types::name::RotationId;
 
+/// The target of log lines about a denied call. The block of its rotation says the same.
+pub const REFUSALS: &str = "rotator::engine::refusals";
+
 /// What a watcher hears.
 #[derive(Debug)]
 pub enum Progress<'a> {

@@ -121,7 +121,7 @@ pub enum BlockReason {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         new_key_gone: bool,
     },
-    /// A right is missing, or a lock: a call was refused twice, `settle` apart.
+    /// A right is missing, or a lock: a call was refused twice, `settle` apart, or `CreateAccessKey` once.
     AccessDenied {
         /// Which call, about what.
         denied: Denied,
@@ -133,6 +133,9 @@ pub enum BlockReason {
         /// Whether only another new key would show that the right is there, of which one a day is made.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         once_a_day: bool,
+        /// Whether every place holds the new pair.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stored: bool,
     },
     /// The old key is still used, longer after the overlap than the policy waits.
     StillInUse {
@@ -313,8 +316,8 @@ impl BlockReason {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
             Self::CannotAbort { places, new_key_gone } => cannot_abort(places, *new_key_gone, &name),
-            Self::AccessDenied { denied, state, finish, once_a_day } => {
-                lack(denied, state, *finish, *once_a_day, &name)
+            Self::AccessDenied { denied, state, finish, once_a_day, stored } => {
+                lack(denied, state, *finish, *once_a_day, *stored, &name)
             }
             Self::StillInUse { key, at, service, region } => format!(
                 "every place holds the new pair, but the old key {key} is still used: last at {at}, by {service} in \

@@ -85,25 +85,35 @@ impl Rotation {
     pub fn blocked_for(&self, denied: Denied) -> BlockReason {
         let last_use = denied.operation == Operation::GetAccessKeyLastUsed;
         let finish = last_use && denied.key.as_ref() == Some(&self.opened.old_key);
-        BlockReason::AccessDenied { state: self.in_iam(), finish, once_a_day: false, denied }
+        BlockReason::AccessDenied { state: self.in_iam(), finish, once_a_day: false, stored: self.is_stored(), denied }
     }
 
     /// The same, where only another new key would show that the right is there.
     #[must_use]
     pub fn blocked_for_a_day(&self, denied: Denied) -> BlockReason {
-        BlockReason::AccessDenied { state: self.in_iam(), finish: false, once_a_day: true, denied }
+        BlockReason::AccessDenied {
+            state: self.in_iam(),
+            finish: false,
+            once_a_day: true,
+            stored: self.is_stored(),
+            denied,
+        }
     }
 
     /// The block where IAM does not find the user, and cannot say who has its keys.
     #[must_use]
     pub fn user_not_found(&self, why: String) -> BlockReason {
-        let stored = matches!(self.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
         BlockReason::UserNotFound {
             user: self.opened.user.clone(),
             keys: self.own_keys().cloned().collect(),
             why,
-            stored,
+            stored: self.is_stored(),
         }
+    }
+
+    /// Whether every place holds the new pair, as far as the record says.
+    const fn is_stored(&self) -> bool {
+        matches!(self.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }))
     }
 
     /// Describes the keys of this rotation in IAM, for the operator.

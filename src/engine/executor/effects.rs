@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entry_writes::{self, Batches};
 use super::state::{Advance, Executor, MOST_TRIES, StopReason, Unseen};
 use crate::engine::observe::places::{Readings, secret_for};
+use crate::engine::options::REFUSALS;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::sinks::way_out;
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
@@ -290,11 +291,17 @@ impl Executor<'_> {
             Attempt::Unknown(why) => why,
             Attempt::Done(_) => String::new(),
         };
-        tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
         let is_locked = kind == Some(RefusalKind::Locked);
-        if (is_locked || kind == Some(RefusalKind::Denied))
-            && let Some(denied) = Denied::of_effect(journal.rotation(), intent, &why)
-        {
+        let denied = match is_locked || kind == Some(RefusalKind::Denied) {
+            true => Denied::of_effect(journal.rotation(), intent, &why),
+            false => None,
+        };
+        let (id, user) = (journal.rotation().id, &journal.rotation().opened.user);
+        match &denied {
+            Some(_) => tracing::warn!(target: REFUSALS, rotation = %id, %user, "{why}"),
+            None => tracing::warn!(rotation = %id, %user, "{why}"),
+        }
+        if let Some(denied) = denied {
             let denied = if is_locked { denied.by_a_lock() } else { denied };
             if *intent != Intent::StoreNew {
                 return self.denied(journal, denied).await;

@@ -1,8 +1,9 @@
 //! Denied calls. A denial counts at the second refusal, `settle` after the first, because IAM policies take time to
-//! apply everywhere. The rotation is then blocked, and each later run checks once.
+//! apply everywhere; that of a create, which made no key, counts at once. The rotation is then blocked, and each later
+//! run checks once.
 
 use super::state::{Advance, Executor, StopReason, Unseen};
-use crate::engine::options::Progress;
+use crate::engine::options::{Progress, REFUSALS};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
@@ -13,7 +14,10 @@ impl Executor<'_> {
     /// Handles a query that failed.
     pub(super) async fn unseen(&mut self, journal: RotationJournal, unseen: Unseen) -> Result<Advance, JournalError> {
         match unseen {
-            Unseen::Denied(denied) => self.denied(journal, denied).await,
+            Unseen::Denied(denied) => {
+                tracing::warn!(target: REFUSALS, rotation = %journal.rotation().id, "{}", denied.answer);
+                self.denied(journal, denied).await
+            }
             Unseen::Credentials(why) => Ok(Advance::stop(journal, StopReason::NoCredentials(why))),
             Unseen::Otherwise(why) => self.later(journal, why).await,
         }
@@ -53,8 +57,10 @@ impl Executor<'_> {
                 now + settle
             }
         };
-        tracing::warn!(rotation = %rotation.id, "{}; it is tried once more in {settle:?}", denied.answer);
-        let left = counts_at.saturating_sub(now);
+        let Denied { operation, resource, .. } = denied;
+        let user = &rotation.opened.user;
+        let (name, left) = (operation.name(), counts_at.saturating_sub(now));
+        tracing::warn!(rotation = %rotation.id, %user, "{name} of {resource} is refused; it is tried once more in {left:?}");
         self.session.say(Progress::PutOff(rotation.id, left));
         tokio::select! {
             () = clock.sleep(left) => {}

@@ -40,23 +40,39 @@ pub(super) fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored
     )
 }
 
-pub(super) fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool, user: &str) -> String {
-    let Denied { operation, resource, answer, .. } = denied;
+pub(super) fn lack(
+    denied: &Denied,
+    state: &str,
+    finish: bool,
+    once_a_day: bool,
+    is_stored: bool,
+    user: &str,
+) -> String {
+    let Denied { resource, answer, .. } = denied;
     let more = if once_a_day {
         "; rotator makes one more key to see whether it is allowed once a day, and at once when you abort this rotation \
          and run `rotator run`"
     } else {
         ""
     };
-    let (name, ways) = (operation.name(), ways_out(denied, finish, user));
-    if *operation == Operation::LockStore {
+    let ways = ways_out(denied, finish, is_stored, user);
+    if denied.operation == Operation::LockStore {
         return format!("locked: {resource} cannot be written ({answer}); {state}; {ways}{more}");
     }
-    format!("access denied: {name} of {resource} is refused ({answer}); {state}; {ways}{more}")
+    format!("access denied: {}; {state}; {ways}{more}", what_is_refused(denied))
+}
+
+/// Names the call and what it is about. The answer of AWS does so itself.
+fn what_is_refused(Denied { operation, resource, answer, .. }: &Denied) -> String {
+    let name = operation.name();
+    match answer.contains(name) && answer.contains(resource.as_str()) {
+        true => answer.clone(),
+        false => format!("{name} of {resource} is refused ({answer})"),
+    }
 }
 
 /// What an operator may do about a right that is missing.
-pub(super) fn ways_out(denied: &Denied, finish: bool, user: &str) -> String {
+fn ways_out(denied: &Denied, finish: bool, is_stored: bool, user: &str) -> String {
     let key = denied.key.as_ref().map_or("it", AccessKeyId::as_str);
     match denied.operation {
         Operation::GetAccessKeyLastUsed if finish => format!(
@@ -68,22 +84,28 @@ pub(super) fn ways_out(denied: &Denied, finish: bool, user: &str) -> String {
              not used, `rotator resolve {user} --keep-key {key}` if it is another's"
         ),
         Operation::DeleteAccessKey => format!("allow it, or delete {key} yourself, then resume"),
-        Operation::UpdateAccessKey => format!(
-            "allow it and resume; once the new pair is stored, `rotator resolve {user} --finish` deletes the old key \
-             without making it inactive first"
+        Operation::UpdateAccessKey if is_stored => format!(
+            "allow it and resume, or have the old key deleted without making it inactive first: `rotator resolve {user} \
+             --finish`"
         ),
         Operation::GetCallerIdentity => {
             "an endpoint policy or a network perimeter refuses the user, not its key: change that, then resume; or abort"
                 .to_owned()
         }
         Operation::CreateAccessKey => "allow it and resume, or abort".to_owned(),
-        Operation::WriteStore => "allow it and resume, or, before the new pair is stored, abort".to_owned(),
+        Operation::WriteStore => format!("allow it and resume{}", or_abort(is_stored)),
         Operation::LockStore => {
-            "end the program that holds the lock (`lsof` names it) and resume, or, before the new pair is stored, abort"
-                .to_owned()
+            format!("end the program that holds the lock (`lsof` names it) and resume{}", or_abort(is_stored))
         }
-        Operation::ListAccessKeys | Operation::ReadStore => "allow it and resume".to_owned(),
+        Operation::ListAccessKeys | Operation::ReadStore | Operation::UpdateAccessKey => {
+            "allow it and resume".to_owned()
+        }
     }
+}
+
+/// An abort discards a new pair that is not stored. rotator has no copy of the old one afterwards.
+const fn or_abort(is_stored: bool) -> &'static str {
+    if is_stored { "" } else { ", or abort" }
 }
 
 /// Where to copy the new pair from, if a place still holds it.

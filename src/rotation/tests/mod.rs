@@ -234,7 +234,7 @@ pub(super) fn denied(operation: Operation) -> Denied {
 
 fn denied_reason() -> BlockReason {
     let denied = denied(Operation::DeleteAccessKey);
-    BlockReason::AccessDenied { denied, state: "text".to_owned(), finish: false, once_a_day: false }
+    BlockReason::AccessDenied { denied, state: "text".to_owned(), finish: false, once_a_day: false, stored: false }
 }
 
 pub(super) fn reasons() -> Vec<BlockReason> {

@@ -116,6 +116,46 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
 }
 
 #[test]
+fn what_an_operator_may_do_depends_on_whether_the_new_pair_is_stored() {
+    let mut met = BTreeMap::new();
+    for missing in [Operation::UpdateAccessKey, Operation::WriteStore, Operation::LockStore] {
+        for policy in policies() {
+            let mut rotation = Rotation::open(id(), opened(policy));
+            let denied = Denied::new(missing, "a thing", "no");
+            let mut world = World::new(&[PlaceContent::Old]);
+            for stored in [false, true] {
+                let user = rotation.opened.user.clone();
+                let said = rotation.blocked_for(denied.clone()).message(&user);
+                met.insert((missing.name(), stored), said);
+                let stored = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
+                assert_eq!(world.drive_until(&mut rotation, stored), None);
+            }
+        }
+    }
+    let said = |missing, stored, words: &str| met[&(missing, stored)].contains(words);
+    assert!(said("UpdateAccessKey", true, "--finish") && !said("UpdateAccessKey", false, "--finish"), "{met:#?}");
+    for missing in ["writing", "locking"] {
+        assert!(said(missing, false, "or abort") && !said(missing, true, "abort"), "{met:#?}");
+    }
+    assert!(met.values().all(|said| !said.contains("is stored")), "the state is known: {met:#?}");
+}
+
+#[test]
+fn the_answer_of_aws_names_the_call_and_is_given_once() {
+    let rotation = Rotation::open(id(), opened(Policy::default()));
+    let message = |answer: &str| {
+        let denied = Denied::of_user(&rotation, Operation::CreateAccessKey, answer);
+        rotation.blocked_for(denied).message(&rotation.opened.user)
+    };
+    let user = &rotation.opened.user;
+    let answer = format!("call CreateAccessKey for user {user}: AWS answered AccessDenied (HTTP 403, request id x)");
+    let said = message(&answer);
+    assert!(said.starts_with(&format!("access denied: {answer}; the old key")), "{said}");
+    assert_eq!(said.matches("CreateAccessKey").count(), 1, "{said}");
+    assert!(message("no").starts_with(&format!("access denied: CreateAccessKey of user {user} is refused (no)")));
+}
+
+#[test]
 fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
     for policy in policies() {
         let mut rotation = Rotation::open(id(), opened(policy.clone()));

@@ -100,7 +100,12 @@ fn a_create_that_is_refused_is_tried_once_a_run() {
     let old = bench.key_of(USER);
     bench.sandbox.arm(always_denied(Action::CreateAccessKey));
     for _ in 0..2 {
-        bench.run(&["run"]).code(4).prints("access denied").prints("CreateAccessKey");
+        let ended = bench.run(&["run"]).code(4).prints("access denied").prints("CreateAccessKey");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!((said.matches("AccessDenied").count(), said.matches("request id").count()), (1, 1), "{said}");
+    }
+    for log in [&["--log-format", "json"][..], &["-v"]] {
+        bench.run(&[log, &["run"]].concat()).code(4).says("AWS answered AccessDenied");
     }
     let blocked = rotation(&bench);
     bench.sandbox.disarm_all();
