@@ -134,7 +134,7 @@ pub(in crate::cli) fn campaign_failed(error: &CampaignError) -> CliError {
         CampaignError::Journal(error) => storage_failed(error),
         CampaignError::Survey(_) => CliError::failed(
             format!("the store could not be read: {}", with_causes(error)),
-            "no rotation was opened; fix the cause, then run `rotator run` again",
+            "no rotation was opened; fix the cause, then run it again",
         ),
         CampaignError::NothingMatches { patterns, unread } => nothing_matches(patterns, unread),
     }

@@ -92,7 +92,7 @@ impl Accounts {
     ) -> Result<Self, SessionError> {
         let asked = configured.into_iter().map(|ports| async move {
             let AccountPorts { label, iam, identity, covers } = ports;
-            let (iam, identity, own) = guard_account(&label, iam, identity, failures);
+            let (iam, identity, own) = guard_account(&label, iam, identity, failures, options.watcher.as_ref());
             let ports = AccountPorts { label, iam, identity, covers };
             let limiter = RateLimiter::new(slots.clone(), options.rate, clock.clone());
             let answer = limiter.read(Operation::GetCallerIdentity, || ports.identity.caller()).await;

@@ -21,6 +21,10 @@ pub enum Progress<'a> {
     PutOff(RotationId, Duration),
     /// The next scan for the keys that are to be removed begins after this time.
     Gathering(Duration),
+    /// A call to this account or store begins.
+    Asked(&'a str),
+    /// It has ended: with an answer, or without one for this reason.
+    Ended(&'a str, Option<&'a str>),
 }
 
 /// Hears of the progress of a run, to show it on a terminal.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::Notify;
 
 use super::account_label::Label;
+use super::options::{Progress, Watcher};
 use super::shutdown::Stop;
 use crate::journal::clock::Clock;
 use crate::journal::write_ahead::{Journaled, WriteOrder};
@@ -68,13 +69,28 @@ enum Holder {
 /// The credentials of one account or one store.
 pub struct Own {
     holder: Holder,
+    /// What messages call the account or the store.
+    name: String,
+    /// Hears of each call.
+    watcher: Option<Watcher>,
     failed: OnceLock<String>,
     failures: Arc<Failures>,
 }
 
 impl Own {
-    fn new(holder: Holder, failures: &Arc<Failures>) -> Arc<Self> {
-        Arc::new(Self { holder, failed: OnceLock::new(), failures: failures.clone() })
+    fn new(holder: Holder, failures: &Arc<Failures>, watcher: Option<&Watcher>) -> Arc<Self> {
+        let name = match &holder {
+            Holder::Account(label, _) if *label == Label::default() => "AWS".to_owned(),
+            Holder::Account(label, _) => format!("AWS for account {label}"),
+            Holder::Store(store) => store.name().to_string(),
+        };
+        Arc::new(Self { holder, name, watcher: watcher.cloned(), failed: OnceLock::new(), failures: failures.clone() })
+    }
+
+    fn say(&self, progress: Progress<'_>) {
+        if let Some(watcher) = &self.watcher {
+            watcher(progress);
+        }
     }
 
     /// Returns why the credentials are not used any more.
@@ -103,7 +119,12 @@ impl Own {
         if let Some(why) = self.failed() {
             return Err(CallError::new(CallErrorKind::Credentials, why));
         }
-        call.await.map_err(|error| match error.kind {
+        let awaited = Awaited::begin(self);
+        let answer = call.await;
+        awaited.end(
+            answer.as_ref().err().filter(|error| error.kind == CallErrorKind::Unavailable).map(|error| &*error.message),
+        );
+        answer.map_err(|error| match error.kind {
             CallErrorKind::Credentials => CallError::new(error.kind, self.fail(&error.message)),
             CallErrorKind::Throttled
             | CallErrorKind::Unavailable
@@ -118,12 +139,43 @@ impl Own {
         if let Some(why) = self.failed() {
             return Err(Refusal::new(RefusalKind::Credentials, why).into());
         }
-        effect.await.map_err(|failure| match failure {
+        let awaited = Awaited::begin(self);
+        let answer = effect.await;
+        awaited.end(match &answer {
+            Err(Failure::Unknown(why)) => Some(why),
+            Err(Failure::Refused(_)) | Ok(_) => None,
+        });
+        answer.map_err(|failure| match failure {
             Failure::Refused(refusal) if refusal.kind == RefusalKind::Credentials => {
                 Refusal::new(refusal.kind, self.fail(&refusal.message)).into()
             }
             failure @ (Failure::Refused(_) | Failure::Unknown(_)) => failure,
         })
+    }
+}
+
+/// A call under way. One that is dropped has no answer, and is not waited for.
+struct Awaited<'a>(Option<&'a Own>);
+
+impl<'a> Awaited<'a> {
+    fn begin(own: &'a Own) -> Self {
+        own.say(Progress::Asked(&own.name));
+        Self(Some(own))
+    }
+
+    /// `failed`: why there is no answer.
+    fn end(mut self, failed: Option<&str>) {
+        if let Some(own) = self.0.take() {
+            own.say(Progress::Ended(&own.name, failed));
+        }
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if let Some(own) = self.0.take() {
+            own.say(Progress::Ended(&own.name, None));
+        }
     }
 }
 
@@ -139,15 +191,20 @@ pub(super) fn guard_account(
     iam: Arc<dyn Iam>,
     identity: Arc<dyn Identity>,
     failures: &Arc<Failures>,
+    watcher: Option<&Watcher>,
 ) -> (Arc<dyn Iam>, Arc<dyn Identity>, Arc<Own>) {
-    let own = Own::new(Holder::Account(label.clone(), identity.clone()), failures);
+    let own = Own::new(Holder::Account(label.clone(), identity.clone()), failures, watcher);
     let iam = Arc::new(Guarded { inner: iam, own: own.clone() });
     (iam, Arc::new(Guarded { inner: identity, own: own.clone() }), own)
 }
 
 /// Wraps a store in the same way.
-pub(super) fn guard_store(store: Arc<dyn SecretStore>, failures: &Arc<Failures>) -> (Arc<dyn SecretStore>, Arc<Own>) {
-    let own = Own::new(Holder::Store(store.clone()), failures);
+pub(super) fn guard_store(
+    store: Arc<dyn SecretStore>,
+    failures: &Arc<Failures>,
+    watcher: Option<&Watcher>,
+) -> (Arc<dyn SecretStore>, Arc<Own>) {
+    let own = Own::new(Holder::Store(store.clone()), failures, watcher);
     (Arc::new(Guarded { inner: store, own: own.clone() }), own)
 }
 
@@ -232,9 +289,13 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.own.call(self.inner.read_all()).await
     }
 
-    async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
+    async fn read_parts<'a>(&'a self) -> Result<Parts<'a>, CallError> {
         let parts = self.own.call(self.inner.read_parts()).await?;
-        Ok(parts.then(|part| self.own.call(std::future::ready(part))).boxed())
+        let next = move |mut parts: Parts<'a>| async move {
+            let part = self.own.call(async { parts.next().await.transpose() }).await.transpose()?;
+            Some((part, parts))
+        };
+        Ok(stream::unfold(parts, next).boxed())
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {

@@ -34,6 +34,8 @@ const SLOW_DOWN: f64 = 1.1;
 const SMALLEST_GAP: Duration = Duration::from_millis(2);
 /// How many times a call that changes nothing is tried. Throttled tries do not count.
 const MOST_TRIES: u32 = 6;
+/// A call that changes nothing is not tried again when its tries have taken this long: each may wait for its whole time-out.
+const TRIED_FOR: Duration = Duration::from_secs(20);
 /// For how long throttled tries of one call do not count. After that, others use the whole quota.
 const THROTTLED_FOR: Duration = Duration::from_secs(15);
 
@@ -219,16 +221,18 @@ impl RateLimiter {
         T: Send,
     {
         let mut tries = 1;
-        let mut throttled_since = None;
+        let (mut throttled_since, mut spent) = (None, Duration::ZERO);
         loop {
             let permit = self.acquire_for(priority, operation).await;
+            let began = self.clock.monotonic();
             let answer = call().await;
+            spent += self.clock.monotonic().saturating_sub(began);
             let is_throttled = matches!(&answer, Err(error) if error.kind == CallErrorKind::Throttled);
             permit.release(is_throttled);
             match answer {
                 // The gap of the lane is the wait.
                 Err(_) if is_throttled && self.is_brief(&mut throttled_since) => {}
-                Err(error) if error.kind.is_transient() && tries < MOST_TRIES => {
+                Err(error) if error.kind.is_transient() && tries < MOST_TRIES && spent < TRIED_FOR => {
                     tracing::debug!(?operation, tries, "trying again: {error}");
                     self.clock.sleep(OF_A_CALL.after(tries)).await;
                     tries += 1;
@@ -284,6 +288,47 @@ mod tests {
     use super::*;
 
     const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Time passes in calls and sleeps only.
+    #[derive(Default)]
+    struct Passes(Mutex<Duration>);
+
+    impl Passes {
+        fn pass(&self, span: Duration) {
+            *self.0.lock().expect("no panic") += span;
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Clock for Passes {
+        fn now(&self) -> crate::types::time::Timestamp {
+            crate::types::time::Timestamp::from_unix_seconds(0)
+        }
+
+        fn monotonic(&self) -> Duration {
+            *self.0.lock().expect("no panic")
+        }
+
+        async fn sleep(&self, span: Duration) {
+            self.pass(span);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_for_its_time_out_is_not_tried_as_often_as_one_that_fails_at_once() {
+        for (takes, expected) in [(0, 6), (3, 6), (10, 2), (15, 2), (30, 1)] {
+            let (clock, takes) = (Arc::new(Passes::default()), Duration::from_secs(takes));
+            let limiter = RateLimiter::new(Arc::new(Semaphore::new(1)), None, clock.clone());
+            let tries = Mutex::new(0);
+            let call = async || {
+                clock.pass(takes);
+                *tries.lock().expect("no panic") += 1;
+                Err::<(), _>(CallError::new(CallErrorKind::Unavailable, "no answer"))
+            };
+            limiter.read(Operation::Store, call).await.expect_err("it never answers");
+            assert_eq!(*tries.lock().expect("no panic"), expected, "{takes:?} each");
+        }
+    }
 
     #[test]
     fn a_burst_that_is_throttled_slows_the_lane_once() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::account_label::called;
@@ -69,6 +70,8 @@ pub struct Session {
     pub stop: Arc<Stop>,
     /// Which of rotator's own credentials have failed.
     pub failures: Arc<Failures>,
+    /// When the stores were asked for their identities, by the monotonic clock.
+    pub(super) connected_at: Duration,
     /// The credentials that each store is called with.
     pub(super) own_of_stores: BTreeMap<StoreName, Arc<Own>>,
 }
@@ -94,7 +97,8 @@ impl Session {
         let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
         let failures = Arc::new(Failures::default());
         let accounts = Accounts::connect(accounts, &options, &slots, &clock, &failures).await?;
-        let guarded: Vec<_> = stores.into_iter().map(|store| guard_store(store, &failures)).collect();
+        let guarded: Vec<_> =
+            stores.into_iter().map(|store| guard_store(store, &failures, options.watcher.as_ref())).collect();
         let own_of_stores = guarded.iter().map(|(store, own)| (store.name().clone(), own.clone())).collect();
         let all: Vec<_> = guarded.into_iter().map(|(store, _)| store).collect();
         // The stores have slots of their own: a store in a file must not keep a slot from a call that takes far longer.
@@ -103,11 +107,11 @@ impl Session {
         let mut dates = accounts.reachable().iter().map(|account| account.caller.at);
         let aws_clock = AwsClock::new(dates.next().unwrap_or_else(|| clock.now()), clock.monotonic());
         dates.for_each(|at| _ = aws_clock.saw(at, clock.monotonic()));
-        let mut identities = BTreeMap::new();
-        for store in &all {
-            let identity = limiter.read(Operation::Store, || store.identity()).await;
-            identities.insert(store.name().clone(), identity);
-        }
+        // At the same time: one that does not answer is not to hold up the others.
+        let identities = join_all(all.iter().map(async |store: &Arc<dyn SecretStore>| {
+            (store.name().clone(), limiter.read(Operation::Store, || store.identity()).await)
+        }));
+        let identities: BTreeMap<_, _> = identities.await.into_iter().collect();
         let mut of_sinks = Identities::new();
         for SinkPorts { sink, .. } in &sinks {
             let identity = limiter.read(Operation::Store, || sink.identity()).await;
@@ -115,6 +119,7 @@ impl Session {
         }
         Ok(Self {
             own_keys,
+            connected_at: clock.monotonic(),
             clock,
             options,
             accounts,

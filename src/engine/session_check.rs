@@ -153,6 +153,15 @@ impl Session {
         self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
     }
 
+    /// Returns why a store did not answer a moment ago, if one did not: to ask it again would take as long again.
+    pub(super) fn did_not_answer(&self) -> Option<CallError> {
+        if self.clock.monotonic().saturating_sub(self.connected_at) >= SERVES_FOR {
+            return None;
+        }
+        let mut failed = self.stores.identities.values().filter_map(|identity| identity.as_ref().err());
+        failed.find(|error| error.kind == CallErrorKind::Unavailable).cloned()
+    }
+
     /// Returns the identities of the stores of this key.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A key that may have leaked and is not replaced: what is said of it, and how to turn it off.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::cli::context::Context;
@@ -15,17 +16,35 @@ use crate::rotation::observed::KeyUse;
 use crate::types::name::{AccessKeyId, UserName};
 use crate::types::shell::quoted;
 
-/// What to do about a key that may have leaked and that was not replaced.
-fn still_works(user: &UserName, key: &AccessKeyId) -> String {
-    format!("{user}: {key} still works; if it is abused now, {}", turned_off_by(&quoted(user.as_str()), key.as_str()))
-}
+/// The commands that this process has printed: each is printed once.
+#[derive(Debug, Default)]
+pub(super) struct Told(RefCell<BTreeSet<String>>);
 
-/// The command that turns a key off. `user` is a word of the shell.
-pub(super) fn turned_off_by(user: &str, key: &str) -> String {
-    format!(
-        "this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {user} --access-key-id \
-         {key} --status Inactive"
-    )
+impl Told {
+    /// The command that turns a key off, in a sentence. `user` is a word of the shell.
+    pub(super) fn turned_off_by(&self, user: &str, key: &str) -> String {
+        let command = format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive");
+        if self.0.borrow().contains(&command) {
+            return "the command above turns it off".to_owned();
+        }
+        let words = format!("this turns it off, and what uses it stops working:\n  {command}");
+        self.0.borrow_mut().insert(command);
+        words
+    }
+
+    /// The command that finds a key, in a sentence that goes on.
+    pub(super) fn found_by(&self, command: &str) -> String {
+        match self.0.borrow_mut().insert(command.to_owned()) {
+            true => format!("this finds it:\n  {command}\n  "),
+            false => "the command above finds it; ".to_owned(),
+        }
+    }
+
+    /// What to do about a key that may have leaked and that was not replaced.
+    fn still_works(&self, user: &UserName, key: &AccessKeyId) -> String {
+        let off = self.turned_off_by(&quoted(user.as_str()), key.as_str());
+        format!("{user}: {key} still works; if it is abused now, {off}")
+    }
 }
 
 /// The user of a key and its last use, if an account knows the key.
@@ -48,6 +67,7 @@ pub(super) async fn say_what_still_works(
     report: &Report,
     held: &HeldJournal,
     context: &Context,
+    told: &Told,
 ) -> Result<(), CliError> {
     let own = held.journal.store().summaries_of(&report.touched).await.map_err(|error| storage_failed(&error))?;
     let in_rotations: BTreeSet<AccessKeyId> = own.into_iter().map(|own| own.rotation.opened.old_key).collect();
@@ -61,14 +81,14 @@ pub(super) async fn say_what_still_works(
     let keys: BTreeSet<&AccessKeyId> = left_alone.chain(failed.filter(|key| !in_rotations.contains(key))).collect();
     for key in keys {
         if let Some((user, _)) = owner_of(session, key).await {
-            context.terminal.say(&still_works(&user, key));
+            context.terminal.say(&told.still_works(&user, key));
         }
     }
     Ok(())
 }
 
 /// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
-pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
+pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId, told: &Told) -> CliError {
     let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
     let owner = owner_of(session, key).await;
     if let Some((owner, used)) = &owner {
@@ -79,6 +99,6 @@ pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliErro
         text.push_str("; rotator itself signs with it");
     }
     let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
-    let hint = format!("if it has leaked, {}", turned_off_by(&word, key.as_str()));
+    let hint = format!("if it has leaked, {}", told.turned_off_by(&word, key.as_str()));
     CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }

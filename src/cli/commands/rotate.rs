@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, ask};
-use super::leaked_key::{in_no_store, say_what_still_works};
+use super::leaked_key::{Told, in_no_store, say_what_still_works};
 use super::lost_key::what_becomes_of_it;
-use super::still_active::{self, Done, as_key, exactly, has_stored};
+use super::still_active::{self, Done, When, as_key, exactly, has_stored};
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, RotateArgs};
 use crate::cli::config::{AT_ONCE, Config};
@@ -66,12 +66,13 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
     };
     if args.now && !says_enough {
         let journal = journal::read(&config.journal).ok().flatten();
-        still_active::say(context, journal.as_ref(), &args.names, &done, failed);
+        still_active::say(context, journal.as_ref(), &args.names, When::Ended { done: &done, failed }, &done.told);
     }
     ended
 }
 
 fn rotate_named(context: &Context, args: &RotateArgs, config: &Config, done: &mut Done) -> Result<Exit, CliError> {
+    let told = &done.told;
     let mut choice = config.choice();
     for terms in std::iter::once(&mut choice.terms).chain(choice.rules.iter_mut().map(|rule| &mut rule.terms)) {
         whatever_its_age(terms, args.now);
@@ -117,17 +118,18 @@ fn rotate_named(context: &Context, args: &RotateArgs, config: &Config, done: &mu
             named.advance(&held, &engine, args.now, report).await?;
             named.say_what_stays(&held, args.now, context).await?;
             let Some(choice) = choice else { return Ok(()) };
-            open_named(&session, &engine, &choice, report).await?;
+            open_named(&session, &engine, &choice, report, told).await?;
             if args.now {
-                say_what_still_works(&session, report, &held, context).await?;
+                say_what_still_works(&session, report, &held, context, told).await?;
             }
             opened.clone_from(&report.touched);
             Ok(())
         };
-        let (mut report, failure) = Box::pin(passes.make(work)).await;
+        let making = Box::pin(passes.make(work));
+        let (mut report, failure) = still_active::say_beside(making, context, config, args, told).await;
         // Only the error about a key in no store has this exit code.
         let in_no_store = failure.as_ref().is_some_and(|error| error.exit == Exit::NeedsOperator);
-        *done = Done { touched: report.touched.clone(), declined: declined.is_some(), in_no_store };
+        (done.touched, done.declined, done.in_no_store) = (report.touched.clone(), declined.is_some(), in_no_store);
         if let Some(why) = declined {
             let exit = signalled.exit().unwrap_or(Exit::Failed);
             let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
@@ -147,7 +149,13 @@ fn without_wait(due: &[DueShown]) -> Option<String> {
 }
 
 /// Opens rotations of the named keys that are in no rotation.
-async fn open_named(session: &Session, engine: &Engine, choice: &Choice, report: &mut Report) -> Result<(), CliError> {
+async fn open_named(
+    session: &Session,
+    engine: &Engine,
+    choice: &Choice,
+    report: &mut Report,
+    told: &Told,
+) -> Result<(), CliError> {
     match engine.open_due(choice, None, report).await {
         Ok(()) => {
             keep_the_named(report, choice.only.as_ref());
@@ -156,7 +164,7 @@ async fn open_named(session: &Session, engine: &Engine, choice: &Choice, report:
         // What could not be read may hold the key.
         Err(CampaignError::NothingMatches { patterns, unread }) if unread.is_empty() => {
             Err(match patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern)) {
-                Some(key) => in_no_store(session, &key).await,
+                Some(key) => in_no_store(session, &key, told).await,
                 None => campaign_failed(&CampaignError::NothingMatches { patterns, unread }),
             })
         }
@@ -259,6 +267,8 @@ impl Named {
         if requested.is_empty() {
             return Ok(());
         }
+        // What they come to now is what counts.
+        report.troubles.retain(|(of, _)| of.is_none_or(|of| !requested.contains(&of)));
         engine.finish_in_flight(&requested, report).await.map_err(|error| campaign_failed(&error))?;
         let once: BTreeSet<RotationId> = report.touched.iter().copied().collect();
         report.touched = once.into_iter().collect();

@@ -1,12 +1,20 @@
-//! What `rotate --now` leaves: which of the named keys may still work, what is on record about each, and how to turn it off.
+//! Which of the keys that `rotate --now` names may still work, what is on record about each, and how to turn it off. It is
+//! said when the command ends without a new pair everywhere, and before that if the stores or AWS take long to answer.
 
 use std::cell::LazyCell;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
-use super::leaked_key::turned_off_by;
+use super::leaked_key::Told;
 use super::operator_request::on_record;
 use crate::adapters::sqlite_journal::SyncReader;
+use crate::cli::args::RotateArgs;
+use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::output::awaited::Silent;
+use crate::cli::output::progress::{self, Looking};
+use crate::cli::wiring::journal;
 use crate::engine::survey::choice::{Names, Patterns};
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
@@ -29,10 +37,64 @@ pub(super) struct Done {
     pub(super) declined: bool,
     /// Whether its error is about a named key that no store holds, and says how to turn that off.
     pub(super) in_no_store: bool,
+    /// What it has printed.
+    pub(super) told: Told,
 }
 
-/// Says it of each name. `failed`: the command did not get to all of them.
-pub(super) fn say(context: &Context, journal: Option<&SyncReader>, names: &[String], done: &Done, failed: bool) {
+/// When it is said.
+#[derive(Clone, Copy)]
+pub(super) enum When<'a> {
+    /// The command is at work, and has changed nothing yet.
+    AtWork,
+    /// It has ended. `failed`: it did not get to all names.
+    Ended { done: &'a Done, failed: bool },
+}
+
+/// After this time a key that may be abused is not to wait for the stores and AWS.
+const AT_WORK_AFTER: Duration = Duration::from_secs(3);
+const LOOKS_EVERY: Duration = Duration::from_millis(200);
+
+/// Does the work of a `rotate`. With `--now`, says it once meanwhile if the stores or AWS take long to answer.
+pub(super) async fn say_beside<T>(
+    work: impl Future<Output = T>,
+    context: &Context,
+    config: &Config,
+    args: &RotateArgs,
+    told: &Told,
+) -> T {
+    tokio::select! {
+        biased;
+        made = work => made,
+        never = say_if_it_takes_long(context, config, &args.names, told), if args.now => match never {},
+    }
+}
+
+async fn say_if_it_takes_long(context: &Context, config: &Config, names: &[String], told: &Told) -> Infallible {
+    let mut began = Instant::now();
+    loop {
+        tokio::time::sleep(LOOKS_EVERY).await;
+        let why = match progress::looking() {
+            Looking::Paused => {
+                began = Instant::now();
+                continue;
+            }
+            Looking::Still(silent) | Looking::Advancing { silent, .. } if !silent.is_empty() => {
+                silent.iter().map(Silent::in_full).collect::<Vec<_>>().join("; ")
+            }
+            Looking::Still(_) if began.elapsed() >= AT_WORK_AFTER => "the stores have not all been read yet".to_owned(),
+            Looking::Advancing { is_refused: true, .. } => "a call is refused, and is tried again".to_owned(),
+            Looking::Still(_) | Looking::Advancing { .. } => continue,
+        };
+        context.terminal.say(&why);
+        progress::told_who_is_silent();
+        let journal = journal::read(&config.journal).ok().flatten();
+        say(context, journal.as_ref(), names, When::AtWork, told);
+        return std::future::pending().await;
+    }
+}
+
+/// Says it of each name.
+pub(super) fn say(context: &Context, journal: Option<&SyncReader>, names: &[String], when: When<'_>, told: &Told) {
     // What cannot be read now may hold a rotation, and the way to turn a key off is the same.
     let read = |which| journal.and_then(|journal| journal.summaries(which).ok()).unwrap_or_default();
     let open = read(RotationFilter::Open);
@@ -40,35 +102,52 @@ pub(super) fn say(context: &Context, journal: Option<&SyncReader>, names: &[Stri
     let all = LazyCell::new(|| read(RotationFilter::All));
     let mut said = Vec::new();
     for name in names {
-        for line in lines(name, &open, || all.as_slice(), done, failed) {
-            if !said.contains(&line) {
-                context.terminal.say(&line);
-                said.push(line);
+        for key in keys(name, &open, || all.as_slice(), when) {
+            if !said.contains(&key) {
+                context.terminal.say(&key.in_words(told));
+                said.push(key);
             }
         }
     }
 }
 
-fn lines<'a>(
-    name: &str,
-    open: &[Summary],
-    all: impl FnOnce() -> &'a [Summary],
-    done: &Done,
-    failed: bool,
-) -> Vec<String> {
+/// A key that may still work.
+#[derive(PartialEq, Eq)]
+struct Key {
+    /// What is known of it, up to how it is turned off.
+    words: String,
+    /// The command that finds it, if its user or its id is unknown.
+    find: Option<String>,
+    /// Its user, as a word of the shell, and its id.
+    user: String,
+    id: String,
+}
+
+impl Key {
+    fn in_words(&self, told: &Told) -> String {
+        let found = self.find.as_ref().map(|find| told.found_by(find)).unwrap_or_default();
+        format!("{}{found}if it is abused now, {}", self.words, told.turned_off_by(&self.user, &self.id))
+    }
+}
+
+fn keys<'a>(name: &str, open: &[Summary], all: impl FnOnce() -> &'a [Summary], when: When<'_>) -> Vec<Key> {
     let Ok(pattern) = exactly(std::slice::from_ref(&name.to_owned())) else { return Vec::new() };
     let fits = |summary: &&Summary| pattern.matches(&Names::of_rotation(&summary.rotation));
     let in_flight: Vec<&Rotation> = open.iter().filter(fits).map(|open| &open.rotation).collect();
     if !in_flight.is_empty() {
-        return in_flight.into_iter().filter_map(|rotation| of_open(rotation, name, failed)).collect();
+        return in_flight.into_iter().filter_map(|rotation| of_open(rotation, name, when)).collect();
     }
     let latest = all().iter().rev().filter(|one| one.rotation.is_closed()).find(fits).map(|closed| &closed.rotation);
-    let is_own = |rotation: &&Rotation| done.touched.contains(&rotation.id);
+    let (is_own, failed, in_no_store) = match (when, latest) {
+        (When::AtWork, _) => (false, true, false),
+        (When::Ended { done, failed }, Some(rotation)) => (done.touched.contains(&rotation.id), failed, false),
+        (When::Ended { done, failed }, None) => (false, failed, done.in_no_store),
+    };
     match latest {
-        Some(rotation) if failed || (is_own(&rotation) && rotation.is_aborted()) => {
-            of_closed(rotation, name, is_own(&rotation)).into_iter().collect()
+        Some(rotation) if failed || (is_own && rotation.is_aborted()) => {
+            of_closed(rotation, name, is_own, when).into_iter().collect()
         }
-        None if failed && !(done.in_no_store && as_key(name).is_some()) => vec![of_unknown(name)],
+        None if failed && !(in_no_store && as_key(name).is_some()) => vec![of_unknown(name, when)],
         Some(_) | None => Vec::new(),
     }
 }
@@ -78,12 +157,13 @@ pub(super) fn as_key(name: &str) -> Option<AccessKeyId> {
 }
 
 /// Of a rotation in flight either key may have leaked.
-fn of_open(rotation: &Rotation, name: &str, failed: bool) -> Option<String> {
+fn of_open(rotation: &Rotation, name: &str, when: When<'_>) -> Option<Key> {
     let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
     let word = quoted(user.as_str());
     if let Some(new) = rotation.new_key.as_ref().filter(|new| new.as_str() == name) {
         let again = format!("once the rotation of {old} has ended, `rotator rotate {new} --now` replaces it");
-        return (failed || !has_stored(rotation)).then(|| still_works(user.as_str(), &word, new, &again));
+        let is_done = matches!(when, When::Ended { failed: false, .. }) && has_stored(rotation);
+        return (!is_done).then(|| may_work(user.as_str(), new, &again, when));
     }
     let policy = &rotation.opened.policy;
     let record = match () {
@@ -96,26 +176,24 @@ fn of_open(rotation: &Rotation, name: &str, failed: bool) -> Option<String> {
         }
         () => format!("no request to delete it is on record: run `rotator rotate {word} --now` again"),
     };
-    old_key_may_work(rotation).then(|| still_works(user.as_str(), &word, old, &record))
+    old_key_may_work(rotation).then(|| may_work(user.as_str(), old, &record, when))
 }
 
 /// The key that a closed rotation has left in the places of its user. `is_own`: the command itself ended it.
-fn of_closed(rotation: &Rotation, name: &str, is_own: bool) -> Option<String> {
+fn of_closed(rotation: &Rotation, name: &str, is_own: bool, when: When<'_>) -> Option<Key> {
     let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
     let key = match &rotation.state {
         State::Closed { ending: Ending::Aborted } => Some(old),
         State::Closed { ending: Ending::DeletedOld } if !is_own && old.as_str() != name => rotation.new_key.as_ref(),
         State::Closed { .. } | State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => None,
     };
-    let word = quoted(user.as_str());
-    let again = format!("nothing is on record about it: run `rotator rotate {word} --now` again");
-    key.map(|key| still_works(user.as_str(), &word, key, &again))
+    let again = format!("nothing is on record about it: run `rotator rotate {} --now` again", quoted(user.as_str()));
+    key.map(|key| may_work(user.as_str(), key, &again, when))
 }
 
 /// A name that the journal does not know: a key, a user or an entry.
-fn of_unknown(name: &str) -> String {
-    let again = format!("nothing is on record about {name}: run `rotator rotate {} --now` again", quoted(name));
-    let (user, key, find) = match as_key(name) {
+fn of_unknown(name: &str, when: When<'_>) -> Key {
+    let (user, id, find) = match as_key(name) {
         Some(key) => {
             let find = format!("aws iam get-access-key-last-used --access-key-id {key}");
             ("USER".to_owned(), key.to_string(), find)
@@ -126,14 +204,25 @@ fn of_unknown(name: &str) -> String {
             (user, "KEY".to_owned(), find)
         }
     };
-    format!(
-        "{again}\n  its key may still work, and this finds it:\n  {find}\n  if it is abused now, {}",
-        turned_off_by(&user, &key)
-    )
+    let words = match when {
+        When::AtWork => format!("{name}: its key may work until it is replaced, and "),
+        When::Ended { .. } => {
+            let again = quoted(name);
+            format!(
+                "nothing is on record about {name}: run `rotator rotate {again} --now` again\n  its key may still work, and "
+            )
+        }
+    };
+    Key { words, find: Some(find), user, id }
 }
 
-fn still_works(user: &str, word: &str, key: &AccessKeyId, record: &str) -> String {
-    format!("{user}: {key} may still work; {record}; if it is abused now, {}", turned_off_by(word, key.as_str()))
+/// `record`: what is on record about the key once the command has ended.
+fn may_work(user: &str, key: &AccessKeyId, record: &str, when: When<'_>) -> Key {
+    let words = match when {
+        When::AtWork => format!("{user}: {key} may work until it is replaced; "),
+        When::Ended { .. } => format!("{user}: {key} may still work; {record}; "),
+    };
+    Key { words, find: None, user: quoted(user), id: key.to_string() }
 }
 
 /// Whether the old key works, as far as the rotation knows.

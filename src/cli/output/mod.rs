@@ -1,5 +1,6 @@
 //! The output for operators and for programs: tables, JSON documents, and writing them without a panic.
 
+pub mod awaited;
 pub mod backup_hints;
 pub mod columns;
 pub mod counted;

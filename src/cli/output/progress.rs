@@ -1,11 +1,14 @@
 //! A progress line on the terminal: what is under way, how much of it is done, and for how long. The next line overwrites
-//! it, and so does any other output on stderr.
+//! it, and so does any other output on stderr. Where there is no such line, an account or a store that does not answer is
+//! named in a line of its own.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::awaited::{Awaited, Silent};
+use super::paragraph::paragraph;
 use super::printable::printable;
 use super::times;
 use crate::engine::options::{Progress, Watcher};
@@ -23,6 +26,12 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The least time between two lines. Thousands of changes in a second are not worth a line each.
 const LEAST: Duration = Duration::from_millis(50);
 
+/// An account or a store that has not answered for this long is named in the progress line.
+pub const SILENT_FOR: Duration = Duration::from_secs(3);
+
+/// The same where each has a line of its own.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+
 const REMOVING: &str = "removing old keys";
 
 /// The line, if there is one. A process has one terminal.
@@ -30,6 +39,9 @@ static LINE: Mutex<Option<Line>> = Mutex::new(None);
 
 struct Line {
     work: Work,
+    awaited: Awaited,
+    /// Whether it is drawn: stderr is a terminal.
+    is_shown: bool,
     began: Instant,
     drawn: Option<Instant>,
     is_paused: bool,
@@ -85,13 +97,14 @@ impl Stage {
     }
 }
 
-/// A watcher that shows each change of a rotation, on a terminal with this many columns.
+/// A watcher that shows each change of a rotation, on a terminal with this many columns. `is_shown`: whether stderr is one.
 #[must_use]
-pub fn watcher(width: Option<usize>) -> Watcher {
+pub fn watcher(is_shown: bool, width: Option<usize>) -> Watcher {
     let mut line = line();
     let is_first = line.is_none();
     let began = line.as_ref().map_or_else(Instant::now, |line| line.began);
-    *line = Some(Line { work: Work::default(), began, drawn: None, is_paused: false, width });
+    let (work, awaited) = (Work::default(), Awaited::default());
+    *line = Some(Line { work, awaited, is_shown, began, drawn: None, is_paused: false, width });
     drop(line);
     if is_first {
         // Without this thread the line does not change while a call has no answer.
@@ -114,6 +127,9 @@ pub fn watcher(width: Option<usize>) -> Watcher {
                 line.work.rotations.insert(rotation, Stage::PutOff(now().plus(span)));
             }
             Progress::Gathering(span) => line.work.scan_at = Some(now().plus(span)),
+            // The line changes with the time.
+            Progress::Asked(who) => return line.awaited.asked(who, Instant::now()),
+            Progress::Ended(who, failed) => return line.awaited.ended(who, failed, Instant::now()),
         }
         line.draw(LEAST);
     })
@@ -142,6 +158,36 @@ pub fn go_on() {
     }
 }
 
+/// What the command that is under way waits for, before it changes anything.
+pub enum Looking {
+    /// An operator is asked something, or the command has ended.
+    Paused,
+    /// It looks at the stores and at AWS.
+    Still(Vec<Silent>),
+    /// It has begun to advance rotations. `is_refused`: a call was refused, and is tried again later.
+    Advancing { silent: Vec<Silent>, is_refused: bool },
+}
+
+/// Returns how far the command is, and who has not answered for [`SILENT_FOR`].
+pub fn looking() -> Looking {
+    let line = line();
+    let Some(line) = line.as_ref().filter(|line| !line.is_paused) else { return Looking::Paused };
+    let silent = line.awaited.silent(Instant::now(), SILENT_FOR);
+    let Work { due, rotations, .. } = &line.work;
+    if due.is_none() && rotations.is_empty() {
+        return Looking::Still(silent);
+    }
+    let is_refused = rotations.values().any(|stage| stage.put_off().is_some());
+    Looking::Advancing { silent, is_refused }
+}
+
+/// Counts those who do not answer as named to the operator.
+pub fn told_who_is_silent() {
+    if let Some(line) = line().as_mut() {
+        line.awaited.to_report(Instant::now(), SILENT_FOR);
+    }
+}
+
 /// Removes the line for good.
 pub fn end() {
     if line().take().is_some_and(|line| line.drawn.is_some()) {
@@ -160,10 +206,16 @@ fn draw(least: Duration) -> bool {
 
 impl Line {
     fn draw(&mut self, least: Duration) {
+        if !self.is_shown {
+            let width = self.width;
+            let silent = self.awaited.to_report(Instant::now(), TOLD_AFTER);
+            return silent.iter().for_each(|one| show(&printable(&paragraph(&one.in_full(), 2, width))));
+        }
         if self.is_paused || self.drawn.is_some_and(|drawn| drawn.elapsed() < least) {
             return;
         }
-        let text = self.work.text(now());
+        let silent = self.awaited.silent(Instant::now(), SILENT_FOR);
+        let text = silent.iter().map(Silent::in_short).chain([self.work.text(now())]).collect::<Vec<_>>().join("   ");
         let line = fitted(&text, &clock(self.began.elapsed()), self.width);
         show(&format!("{WIPE}{}", printable(&line)));
         self.drawn = Some(Instant::now());

@@ -110,10 +110,10 @@ impl Terminal {
         self.width_on_stderr.filter(|_| self.progress)
     }
 
-    /// The progress line, if there is to be one.
+    /// The progress line, or without one, a line about each account or store that does not answer.
     #[must_use]
     pub fn watcher(&self) -> Option<Watcher> {
-        self.progress.then(|| progress::watcher(self.width_on_stderr))
+        (!self.quiet).then(|| progress::watcher(self.progress, self.width_on_stderr))
     }
 
     /// Prints a line on stderr, unless `--quiet` is set.

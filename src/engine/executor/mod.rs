@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::effects::FRESH;
 use self::fact_age::{Facts, Span};
-use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
+use self::state::{Advance, Executor, InMemory, Unseen};
 pub use self::state::{Advanced, StopReason};
 use self::waits::{give_back, look_again};
 use crate::engine::accounts::Account;
@@ -96,6 +96,7 @@ pub async fn advance(
         facts,
         since,
         failures: 0,
+        failing_since: Duration::ZERO,
         throttled_since: None,
         steps: 0,
         waits_until: None,
@@ -225,7 +226,7 @@ impl Executor<'_> {
     }
 
     /// Returns whether the secret of a new key is only in memory, so that it would be lost now.
-    fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
+    pub(super) fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
         self.memory.new_secret.is_some() && matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. }))
     }
 
@@ -233,9 +234,8 @@ impl Executor<'_> {
         if let Some(why) = self.session.lacks_credentials(journal.rotation()) {
             return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
-        self.failures += 1;
         self.observed = Observed::default();
-        if self.failures >= MOST_TRIES {
+        if self.is_enough(journal.rotation()) {
             let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
             let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
             // A wait of weeks may outlast an outage, and nothing is to be done before its end.

@@ -22,6 +22,9 @@ use crate::types::time::Timestamp;
 /// How many times something that fails for now is tried in one pass.
 pub(super) const MOST_TRIES: u32 = 6;
 
+/// For how long it is tried again, unless a new key would be lost: each try may wait for a time-out.
+pub(super) const TRIED_FOR: Duration = Duration::from_secs(20);
+
 /// Why an executor stops.
 #[derive(Debug)]
 pub enum StopReason {
@@ -78,6 +81,8 @@ pub(super) struct Executor<'a> {
     /// removal begins later.
     pub(super) since: Duration,
     pub(super) failures: u32,
+    /// When the first of these failures was.
+    pub(super) failing_since: Duration,
     /// Since when effects of the rotation are throttled.
     pub(super) throttled_since: Option<Duration>,
     pub(super) steps: usize,

@@ -38,6 +38,9 @@ pub(super) struct Everything {
 /// # Errors
 /// A store cannot be read, or a stop was asked for and no time is left.
 pub(super) async fn read_everything(session: &Session) -> Result<Everything, CallError> {
+    if let Some(error) = session.did_not_answer() {
+        return Err(error);
+    }
     let mut reader = Reader::default();
     for store in &session.stores.all {
         let mut environments = Environments::of(&session.stores, &**store, Priority::Ordinary).await?;

@@ -1,6 +1,8 @@
 //! What an operator asked for while the world could not be reached: what is on record, what is not, and what comes next.
 
-use std::time::Duration;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use rotator::adapters::sqlite_journal::JournalLock;
 use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
@@ -151,7 +153,9 @@ fn whatever_keeps_a_leaked_key_from_being_replaced_it_is_said_how_to_turn_it_off
     // No rotation yet, and no word of AWS: neither the user nor the key is known.
     let nothing = format!("nothing is on record about {USER}");
     let off = "\n  aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive\n";
-    bench.run_in(NOWHERE, &now).code(1).says(&nothing).says("\n  aws iam list-access-keys").says(off);
+    let ended = bench.run_in(NOWHERE, &now).code(1).says(&nothing).says("\n  aws iam list-access-keys").says(off);
+    assert_eq!(ended.stderr.matches("aws iam").count(), 2, "each command once: {}", ended.stderr);
+    assert!(ended.stderr.contains("waiting for AWS: no answer for"), "{}", ended.stderr);
     let by_key = bench.run_in(NOWHERE, &["rotate", &old, "--now", "--yes"]).code(1);
     by_key
         .says(&format!("\n  aws iam get-access-key-last-used --access-key-id {old}\n"))
@@ -183,6 +187,43 @@ fn whatever_keeps_a_leaked_key_from_being_replaced_it_is_said_how_to_turn_it_off
     // The key that the journal knows the user has since then.
     let replaced = bench.run_in(NOWHERE, &now).code(1).says(&turns_off(&new));
     lacks(replaced, &["USER"]);
+}
+
+/// The connection is accepted, and nothing is ever answered.
+#[test]
+fn a_store_that_is_silent_keeps_nobody_from_turning_a_leaked_key_off_at_once() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("bound"));
+    let stores = ["--store", "sqlite:store.db", "--store", "vault:secret/teams"];
+    let mut command = bench.command(&[&stores[..], &["rotate", &old, "--now", "--yes"]].concat());
+    let mut child = command.env("VAULT_ADDR", address).env("VAULT_TOKEN", "none").spawn().expect("it starts");
+    let began = Instant::now();
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("--status Inactive") {
+        assert_ne!(stderr.read_line(&mut said).expect("read"), 0, "{said}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "after {:?}: {said}", began.elapsed());
+    assert!(said.contains("waiting for vault:secret/teams: no answer for"), "{said}");
+    stderr.read_to_string(&mut said).expect("read");
+    assert_eq!(child.wait().expect("ended").code(), Some(1), "{said}");
+    // Each of two tries waits for its time-out, 10 s.
+    assert!(began.elapsed() < Duration::from_secs(35), "after {:?}: {said}", began.elapsed());
+    assert!(said.contains("nothing is on record about") && said.contains("the command above turns it off"), "{said}");
+    assert_eq!(said.matches("aws iam").count(), 2, "each command once: {said}");
+    assert_eq!(bench.sandbox.keys_of(USER).len(), 1, "a store that was not read may hold a copy");
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_reported_once() {
+    let bench = Bench::with_users(&[USER]);
+    in_the_overlap(&bench);
+    std::fs::rename(bench.path("store.db"), bench.path("store.db.away")).expect("moved");
+    bench.run_with(&["store", "import", "-"], "{\"app2/production/NOTE\": \"x\"}").code(0);
+    let ended = bench.run(&["rotate", USER, "--now", "--yes"]).code(3).says("is another store");
+    assert_eq!(ended.stderr.matches("is another store").count(), 1, "{}", ended.stderr);
 }
 
 #[test]
