@@ -4,7 +4,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use self::words::{COPIES, cannot_abort, held_by, lack, not_found, unclaimed};
+use self::words::{COPIES, cannot_abort, changed_elsewhere, lack, not_found, old_key_gone, reverted, unclaimed};
 use super::denied::{Denied, Operation};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 use crate::types::shell::quoted;
@@ -36,6 +36,9 @@ pub enum BlockReason {
         /// The places that still hold the new pair.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         still_new: Vec<String>,
+        /// Whether IAM does not list the new key any more, as far as it was asked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_key_gone: bool,
     },
     /// A place holds the old pair again after every place held the new one.
     Reverted {
@@ -44,6 +47,9 @@ pub enum BlockReason {
         /// The places that still hold the new pair.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         still_new: Vec<String>,
+        /// Whether IAM does not list the new key any more, as far as it was asked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_key_gone: bool,
     },
     /// A place holds the old pair again, whose key IAM does not list any more: there is no way back.
     OldKeyGone {
@@ -54,6 +60,9 @@ pub enum BlockReason {
         /// The places that still hold the new pair.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         still_new: Vec<String>,
+        /// Whether IAM does not list the new key any more, as far as it was asked.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        new_key_gone: bool,
     },
     /// Entries that are no places of this rotation still name the key that is to be removed.
     #[serde(rename = "still-named")]
@@ -258,24 +267,13 @@ impl BlockReason {
                  delete it if nothing uses it, or abort"
             ),
             Self::UnclaimedKeys { keys, why } => unclaimed(keys, why, &name),
-            Self::ChangedElsewhere { places, still_new } => format!(
-                "{} holds neither the old pair nor the new one: it was changed elsewhere; put the old pair back, then \
-                 abort, or the new one{}, then resume",
-                places.join(", "),
-                held_by(still_new)
-            ),
-            Self::Reverted { places, still_new } => format!(
-                "{} holds the old pair again: it was reverted; put the new pair{} back and resume, or put the old \
-                 one back everywhere and abort",
-                places.join(", "),
-                held_by(still_new)
-            ),
-            Self::OldKeyGone { key, places, still_new } => format!(
-                "{} holds the old pair again, whose key {key} is not in IAM any more: programs that read it fail; put the new \
-                 pair{} back, then resume",
-                places.join(", "),
-                held_by(still_new)
-            ),
+            Self::ChangedElsewhere { places, still_new, new_key_gone } => {
+                changed_elsewhere(places, still_new, *new_key_gone)
+            }
+            Self::Reverted { places, still_new, new_key_gone } => reverted(places, still_new, *new_key_gone),
+            Self::OldKeyGone { key, places, still_new, new_key_gone } => {
+                old_key_gone(key, (places, still_new), *new_key_gone, &name)
+            }
             Self::StillReferenced { key, entries } => {
                 format!("{} still names {key}; change it, then resume", entries.join(", "))
             }
@@ -339,6 +337,9 @@ impl BlockReason {
             },
             Self::OldKeyReactivated { key } => format!("rotator resolve {id} --delete-key {key}"),
             Self::WrongIdentity { .. }
+            | Self::ChangedElsewhere { new_key_gone: true, .. }
+            | Self::Reverted { new_key_gone: true, .. }
+            | Self::OldKeyGone { new_key_gone: true, .. }
             | Self::NewKeyGone { .. }
             | Self::NewKeyDiscarded { .. }
             | Self::AccessDenied { once_a_day: true, .. }

@@ -18,6 +18,9 @@ use crate::types::time::Timestamp;
 /// What a look saw after a deactivation of the old key whose reply was lost: it was executed after all.
 pub(super) const OLD_INACTIVE: &str = "old key inactive";
 
+/// What a look saw where IAM does not list the new key, which a place may hold.
+pub const NEW_NOT_LISTED: &str = "new key not listed";
+
 /// A first look that has to be confirmed by a second, `settle` later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstSighting {
@@ -210,6 +213,19 @@ impl Rotation {
     #[must_use]
     pub fn made(&self) -> Option<&NewKeyState> {
         self.state.phase().and_then(Phase::made)
+    }
+
+    /// Whether the latest look showed that IAM does not list the new key any more.
+    #[must_use]
+    pub fn shows_no_new_key(&self) -> bool {
+        self.first_sighting.as_ref().is_some_and(|look| look.seen.contains(NEW_NOT_LISTED))
+    }
+
+    /// Whether two looks, as far apart as the policy asks, have shown that. `at`: when the second one was taken.
+    #[must_use]
+    pub fn has_lost_its_new_key(&self, at: Timestamp) -> bool {
+        let first = self.first_sighting.as_ref().filter(|_| self.shows_no_new_key());
+        first.is_some_and(|first| self.opened.policy.settled_after(first.at) <= at)
     }
 
     /// The keys that tell its user from any other: the old one and the new one.

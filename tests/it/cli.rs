@@ -24,6 +24,7 @@ mod left_as_is;
 mod mfa;
 mod named_only;
 mod naming;
+mod new_key_gone;
 mod newcomer;
 mod operator_commands;
 mod other_ids;

@@ -144,7 +144,7 @@ impl Iam for Aws {
             Ok((_, seen)) => seen.at.ok_or_else(|| AwsCallError::unreadable(&call, seen, NO_DATE).into_failure()),
             // The key may be too new for IAM to find it everywhere; a later list decides.
             Err(error) if error.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
-                Err(Failure::Unknown(format!("{error}; the key was made a moment ago and may be there all the same")))
+                Err(Failure::Unknown(format!("{error}; IAM may not know the key everywhere yet, so it is asked again")))
             }
             Err(error) if error.refusal_code() == Some("NoSuchEntity") => gone(error),
             Err(error) => Err(error.into_failure()),

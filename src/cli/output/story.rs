@@ -14,9 +14,10 @@ use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::is_shown_by_its_step;
 use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
 use crate::rotation::intent::{AfterDiscard, Intent};
-use crate::rotation::record::Rotation;
+use crate::rotation::record::{NEW_NOT_LISTED, Rotation};
 use crate::rotation::state::{Phase, State};
 use crate::types::error_text::is_same_matter;
+use crate::types::name::AccessKeyId;
 use crate::types::shell::quoted;
 use crate::types::time::Timestamp;
 
@@ -146,9 +147,16 @@ impl Sentence {
 fn sentences(lines: &[Line]) -> Vec<Sentence> {
     let mut sentences: Vec<Sentence> = Vec::new();
     let mut intended = None;
+    let mut seen = "";
     for line in lines {
+        if let Event::LookedOnce { seen: now, .. } = &line.event {
+            seen = now;
+        }
         if let Event::Intended(intent) = &line.event {
-            intended = Some(intent);
+            // A look after the delete was sent says nothing about the time before.
+            let was_gone = matches!(intent, Intent::DiscardNew { .. }) && seen.contains(NEW_NOT_LISTED);
+            intended = Some(Intended { intent, was_gone });
+            seen = "";
         }
         let Some(words) = words(&line.event, intended, line.at) else { continue };
         // The answers of servers have ids of their own.
@@ -163,14 +171,26 @@ fn sentences(lines: &[Line]) -> Vec<Sentence> {
     sentences
 }
 
-fn words(event: &Event, intended: Option<&Intent>, at: Timestamp) -> Option<String> {
-    let effect = under_way(intended.map_or("an effect", Intent::name));
+/// The effect that the lines are about.
+#[derive(Clone, Copy)]
+struct Intended<'a> {
+    intent: &'a Intent,
+    /// Whether it deletes a new key that IAM did not list any more.
+    was_gone: bool,
+}
+
+fn words(event: &Event, intended: Option<Intended<'_>>, at: Timestamp) -> Option<String> {
+    let effect = under_way(intended.map_or("an effect", |intended| intended.intent.name()));
+    let writes_sink = intended.is_some_and(|intended| matches!(intended.intent, Intent::WriteSink { .. }));
     Some(match event {
         Event::Opened(opened) => began(opened, at),
+        Event::Done(Outcome::NewDiscarded { then: AfterDiscard::Abort }) if intended.is_some_and(|it| it.was_gone) => {
+            "the new key was not in IAM any more; the old one stays".to_owned()
+        }
         Event::Done(outcome) => done(outcome),
         Event::NotDone(NotDone::Refused(refusal)) => format!("{effect}: refused: {}", refusal.message),
         // No one can look at what a sink holds.
-        Event::NotDone(NotDone::Seen) if matches!(intended, Some(Intent::WriteSink { .. })) => {
+        Event::NotDone(NotDone::Seen) if writes_sink => {
             format!("{effect}: its outcome is not known, so it is written again")
         }
         Event::NotDone(NotDone::Seen) => format!("{effect}: it did not happen, as a look showed"),
@@ -277,15 +297,21 @@ fn next(rotation: &Rotation, asked: Option<Asked>, look: &Look) -> Option<String
 /// What an abort that was asked for removes, and what it leaves.
 fn aborted(rotation: &Rotation, phase: &Phase, when: &str) -> String {
     let old = &rotation.opened.old_key;
+    let new = |key: &AccessKeyId| match rotation.shows_no_new_key() {
+        true => format!("IAM does not list the new key {key} any more"),
+        false => format!("the new key {key} is deleted"),
+    };
     match phase {
         Phase::Opened => format!("aborted {when}: no new key is left, and the old key {old} stays in every place"),
         Phase::CreatedNew { made } => {
-            format!("aborted {when}: the new key {} is deleted, and the old key {old} stays in every place", made.key)
+            format!("aborted {when}: {}, and the old key {old} stays in every place", new(&made.key))
         }
-        Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. } => format!(
-            "aborted {when}: if every place holds the old pair again, the new key {} is deleted, and the old key {old} stays",
-            made.key
-        ),
+        Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. } => {
+            format!(
+                "aborted {when} if every place holds the old pair again: {}, and the old key {old} stays",
+                new(&made.key)
+            )
+        }
     }
 }
 
@@ -329,7 +355,7 @@ mod tests {
     fn nothing_is_said_of_a_look_at_a_sink() {
         let at = Timestamp::from_unix_seconds(0);
         let key = AccessKeyId::new("AKIANEWNEWNEWNEWNEW0").expect("valid");
-        let said = |intent: &Intent| words(&Event::NotDone(NotDone::Seen), Some(intent), at).expect("shown");
+        let said = |intent: &Intent| words(&Event::NotDone(NotDone::Seen), Some(Intended { intent, was_gone: false }), at).expect("shown");
         let of_sink = said(&Intent::WriteSink { sink: 0, key, asked_at: at, until: at });
         assert_eq!(of_sink, "writing to a sink: its outcome is not known, so it is written again");
         assert!(said(&Intent::DeleteOld).ends_with("as a look showed"));

@@ -171,13 +171,15 @@ impl Executor<'_> {
     }
 
     /// Returns whether parts of IAM may not know this key yet. A new key of rotator that is not listed counts as young,
-    /// because it may be listed later.
+    /// because it may be listed later, unless two looks have shown that it is gone.
     fn is_young(&self, rotation: &Rotation, key: &AccessKeyId) -> bool {
         let opened = &rotation.opened;
-        let listed = self.observed.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
+        let keys = self.observed.keys.as_ref();
+        let listed = keys.and_then(|keys| keys.find(key)).map(|seen| seen.created);
         let created = if *key == opened.old_key { Some(opened.old_key_created) } else { listed };
         let ours = rotation.made().is_some_and(|made| made.key == *key);
-        let unlisted = ours && !opened.policy.settle.is_zero();
+        let is_gone = keys.is_some_and(|keys| rotation.has_lost_its_new_key(keys.at));
+        let unlisted = ours && !is_gone && !opened.policy.settle.is_zero();
         created.map_or(unlisted, |created| self.session.aws_now() < opened.policy.settled_after(created))
     }
 

@@ -15,17 +15,63 @@ pub(super) fn unclaimed(keys: &[AccessKeyId], why: &str, user: &str) -> String {
     )
 }
 
+/// The pair there is neither the old one nor the new one.
+pub(super) fn changed_elsewhere(places: &[String], still_new: &[String], new_key_gone: bool) -> String {
+    let what =
+        format!("the pair in {} is neither the old one nor the new one: it was changed elsewhere", places.join(", "));
+    if new_key_gone {
+        return format!(
+            "{what}, and IAM does not list the new key any more; put the old pair into every place, then abort; {COPIES}"
+        );
+    }
+    format!("{what}; put the old pair back, then abort, or the new one{}, then resume", held_by(still_new))
+}
+
+pub(super) fn reverted(places: &[String], still_new: &[String], new_key_gone: bool) -> String {
+    let what = format!("the old pair is back in {}: it was reverted", places.join(", "));
+    match still_new {
+        still_new if !new_key_gone => format!(
+            "{what}; put the new pair{} back and resume, or put the old one back everywhere and abort",
+            held_by(still_new)
+        ),
+        [] => format!(
+            "{what}, and IAM does not list the new key any more; abort, which closes this rotation; the old key stays"
+        ),
+        still_new => format!(
+            "{what}, and IAM does not list the new key any more: programs that read {} fail; put the old pair there, too, then \
+             abort, which closes this rotation; the old key stays",
+            still_new.join(", ")
+        ),
+    }
+}
+
+pub(super) fn old_key_gone(
+    key: &AccessKeyId,
+    (places, still_new): (&[String], &[String]),
+    new_key_gone: bool,
+    user: &str,
+) -> String {
+    let what = format!("the old pair is back in {}, and its key {key} is not in IAM any more", places.join(", "));
+    if new_key_gone {
+        return format!(
+            "{what}, and IAM does not list the new key either: programs that read one of them fail; run `aws iam \
+             create-access-key --user-name {user}` and put that pair into every place, then abort, which closes this rotation"
+        );
+    }
+    format!("{what}: programs that read it fail; put the new pair{} back, then resume", held_by(still_new))
+}
+
 pub(super) fn cannot_abort(places: &[String], new_key_gone: bool, user: &str) -> String {
     if new_key_gone {
         return format!(
-            "an abort was asked for, but {} does not hold the old pair, and IAM does not list the new key any more: programs \
+            "an abort was asked for, but the old pair is not back in {}, and IAM does not list the new key any more: programs \
              that read the new pair fail; put the old pair there, then resume: `rotator resume {user}`; {COPIES}",
             places.join(", ")
         );
     }
     format!(
-        "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put the new \
-         pair into every place and take the abort back: `rotator abort {user} --undo`",
+        "an abort was asked for, but the old pair is not back in {}; put it there, then resume; or put the new pair into \
+         every place and take the abort back: `rotator abort {user} --undo`",
         places.join(", ")
     )
 }
@@ -109,7 +155,7 @@ const fn or_abort(is_stored: bool) -> &'static str {
 }
 
 /// Where to copy the new pair from, if a place still holds it.
-pub(super) fn held_by(places: &[String]) -> String {
+fn held_by(places: &[String]) -> String {
     match places {
         [] => String::new(),
         [one] => format!(" (which {one} still holds)"),

@@ -49,6 +49,7 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step>
             return Ok(block(BlockReason::ChangedElsewhere {
                 places: which,
                 still_new: places.which(PlaceContent::New),
+                new_key_gone: false,
             }));
         }
         if made.discard_may_land {
@@ -109,7 +110,7 @@ fn why_give_up(rotation: &Rotation, made: &NewKeyState, memory: InMemoryFacts, p
     }
     if places.any(PlaceContent::Foreign) {
         let which = places.which(PlaceContent::Foreign).join(", ");
-        return Some(format!("{which} does not hold the old pair any more"));
+        return Some(format!("the old pair is not in {which} any more"));
     }
     (rotation.refused_writes >= MOST_REFUSED_WRITES).then(|| {
         let last = rotation.store_said.as_deref().or(rotation.last_error.as_deref()).unwrap_or("no reason given");

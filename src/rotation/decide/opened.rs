@@ -37,7 +37,7 @@ pub(super) fn next(decision: Decision<'_>) -> Requires<Step> {
     let places = require_readable_places(observed)?;
     if !places.all(PlaceContent::Old) {
         let which = places.which_not(PlaceContent::Old).join(", ");
-        return Ok(end(Ending::Aborted, format!("{which} does not hold the old pair any more")));
+        return Ok(end(Ending::Aborted, format!("the old pair is not in {which} any more")));
     }
     if let Some(denied) = &rotation.withheld {
         is_worth_a_key(rotation, denied, keys)?;

@@ -7,7 +7,7 @@ use crate::rotation::intent::Intent;
 use crate::rotation::observed::{
     KeyOwner, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
-use crate::rotation::record::{OLD_INACTIVE, Rotation};
+use crate::rotation::record::{NEW_NOT_LISTED, OLD_INACTIVE, Rotation};
 use crate::rotation::state::{NewKeyState, Phase, Provenance};
 use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
@@ -92,19 +92,19 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             found.extend(others.map(|key| format!("{} listed", key.id)));
         }
         Phase::CreatedNew { made } => match (&made.provenance, status(&made.key)) {
-            (Provenance::Inferred, None) => found.push("new key not listed".to_owned()),
+            (Provenance::Inferred, None) => found.push(NEW_NOT_LISTED.to_owned()),
             (Provenance::Inferred, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
                 found.push("new key active".to_owned());
             }
             (Provenance::Acknowledged { .. }, None) if rotation.may_not_delete(&made.key) => {
-                found.push("new key not listed".to_owned());
+                found.push(NEW_NOT_LISTED.to_owned());
             }
             // Deleting an acknowledged key needs no more than its id.
             (Provenance::Inferred | Provenance::Acknowledged { .. }, _) => {}
         },
         phase @ (Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. }) => {
             if status(&made.key).is_none() {
-                found.push("new key not listed".to_owned());
+                found.push(NEW_NOT_LISTED.to_owned());
             }
             if old.is_none() {
                 found.push("old key not listed".to_owned());
@@ -232,12 +232,17 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
         return Err(block(BlockReason::ChangedElsewhere {
             places: written,
             still_new: places.which(PlaceContent::New),
+            new_key_gone: false,
         }));
     }
     if reverted.is_empty() {
         return Ok(());
     }
-    Err(block(BlockReason::Reverted { places: reverted, still_new: places.which(PlaceContent::New) }))
+    Err(block(BlockReason::Reverted {
+        places: reverted,
+        still_new: places.which(PlaceContent::New),
+        new_key_gone: false,
+    }))
 }
 
 /// The key's last use; `None`: it was never used.

@@ -136,6 +136,7 @@ fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
         return Err(block(BlockReason::Reverted {
             places: observed.put_back.clone(),
             still_new: places.which(PlaceContent::New),
+            new_key_gone: false,
         }));
     }
     // The old pair stands everywhere again: the new key can be discarded.
@@ -158,6 +159,7 @@ fn write(decision: Decision<'_>, phase: &Phase) -> Requires<Step> {
         return Ok(block(BlockReason::ChangedElsewhere {
             places: places.which(PlaceContent::Foreign),
             still_new: places.which(PlaceContent::New),
+            new_key_gone: false,
         }));
     }
     Ok(not_done())

@@ -43,10 +43,10 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     if early(now) {
         // Looked at in every run, not when the overlap is over: a program that reads another value may fail now.
         let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
-        each_holds_a_known_pair(places)?;
+        each_holds_a_known_pair(places, false)?;
         if places.any(PlaceContent::Old) {
-            let still_new = places.which(PlaceContent::New);
-            return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old), still_new }));
+            let (which, still_new) = (places.which(PlaceContent::Old), places.which(PlaceContent::New));
+            return Ok(block(BlockReason::Reverted { places: which, still_new, new_key_gone: false }));
         }
         return Ok(overlap());
     }
@@ -132,9 +132,9 @@ fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> 
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
 fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, places: &PlacesSeen) -> Requires<()> {
-    each_holds_a_known_pair(places)?;
+    each_holds_a_known_pair(places, keys.find(&made.key).is_none())?;
     if places.any(PlaceContent::Old) {
-        return Err(reverted(rotation, keys, places, places.which(PlaceContent::Old)));
+        return Err(reverted(rotation, (made, keys), places, places.which(PlaceContent::Old)));
     }
     let key = made.key.clone();
     match keys.find(&made.key).map(|seen| seen.status) {
@@ -146,23 +146,31 @@ fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, 
     }
 }
 
-/// No place that can be read holds anything but the old pair or the new one.
-fn each_holds_a_known_pair(places: &PlacesSeen) -> Requires<()> {
+/// No place that can be read holds anything but the old pair or the new one. `new_key_gone`: IAM was asked, and does not list
+/// the new key.
+fn each_holds_a_known_pair(places: &PlacesSeen, new_key_gone: bool) -> Requires<()> {
     let neither =
         [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
     if neither.is_empty() {
         return Ok(());
     }
-    Err(block(BlockReason::ChangedElsewhere { places: neither, still_new: places.which(PlaceContent::New) }))
+    let still_new = places.which(PlaceContent::New);
+    Err(block(BlockReason::ChangedElsewhere { places: neither, still_new, new_key_gone }))
 }
 
 /// `which` of the places are reverted.
-fn reverted(rotation: &Rotation, keys: &KeysSeen, places: &PlacesSeen, which: Vec<String>) -> Step {
+fn reverted(
+    rotation: &Rotation,
+    (made, keys): (&NewKeyState, &KeysSeen),
+    places: &PlacesSeen,
+    which: Vec<String>,
+) -> Step {
     let old = &rotation.opened.old_key;
     let still_new = places.which(PlaceContent::New);
+    let new_key_gone = keys.find(&made.key).is_none();
     block(match keys.find(old) {
-        Some(_) => BlockReason::Reverted { places: which, still_new },
-        None => BlockReason::OldKeyGone { key: old.clone(), places: which, still_new },
+        Some(_) => BlockReason::Reverted { places: which, still_new, new_key_gone },
+        None => BlockReason::OldKeyGone { key: old.clone(), places: which, still_new, new_key_gone },
     })
 }
 
@@ -259,7 +267,7 @@ pub(super) fn next_deactivated(
         let keys = require_keys(rotation, observed)?;
         nothing_is_left(rotation, made, keys)?;
         if !naming_old.is_empty() {
-            return Ok(reverted(rotation, keys, places, naming_old));
+            return Ok(reverted(rotation, (made, keys), places, naming_old));
         }
     }
     delete_named(rotation, observed)?;
@@ -268,7 +276,7 @@ pub(super) fn next_deactivated(
     let due = deactivated_at.plus(quarantine);
     let quarantine = || Step::Wait { until: due, why: QUARANTINE.to_owned() };
     if now < due && !at_operators_request {
-        each_holds_a_known_pair(places)?;
+        each_holds_a_known_pair(places, false)?;
         return Ok(quarantine());
     }
     let keys = require_keys(rotation, observed)?;

@@ -244,9 +244,9 @@ pub(super) fn reasons() -> Vec<BlockReason> {
     vec![
         BlockReason::SpareKey { key: key(STRANGER), described: text() },
         BlockReason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
-        BlockReason::ChangedElsewhere { places: texts(), still_new: Vec::new() },
-        BlockReason::Reverted { places: texts(), still_new: Vec::new() },
-        BlockReason::OldKeyGone { key: old.clone(), places: texts(), still_new: Vec::new() },
+        BlockReason::ChangedElsewhere { places: texts(), still_new: Vec::new(), new_key_gone: false },
+        BlockReason::Reverted { places: texts(), still_new: Vec::new(), new_key_gone: false },
+        BlockReason::OldKeyGone { key: old.clone(), places: texts(), still_new: Vec::new(), new_key_gone: false },
         BlockReason::StillReferenced { key: old.clone(), entries: texts() },
         BlockReason::Unreadable { entries: texts() },
         BlockReason::NewKeyNotActive { key: new.clone(), seen: text() },
@@ -318,7 +318,7 @@ pub(super) fn events() -> Vec<Event> {
     events.extend(outcomes().into_iter().map(Event::Done));
     events.extend(reasons().into_iter().map(Event::Blocked));
     let (places, still_new) = (vec!["app/prod/ID".to_owned()], vec!["other/prod/ID".to_owned()]);
-    events.push(Event::Blocked(BlockReason::Reverted { places, still_new }));
+    events.push(Event::Blocked(BlockReason::Reverted { places, still_new, new_key_gone: false }));
     events
 }
 

@@ -180,9 +180,9 @@ fn a_block_that_asks_for_the_new_pair_names_the_places_that_still_hold_it() {
     let [places, still_new] = ["a/b/c", "d/e/f"].map(|place| vec![place.to_owned()]);
     let (key, clone) = (key(OLD), (places.clone(), still_new.clone()));
     for reason in [
-        BlockReason::Reverted { places: places.clone(), still_new: still_new.clone() },
-        BlockReason::OldKeyGone { key, places, still_new },
-        BlockReason::ChangedElsewhere { places: clone.0, still_new: clone.1 },
+        BlockReason::Reverted { places: places.clone(), still_new: still_new.clone(), new_key_gone: false },
+        BlockReason::OldKeyGone { key, places, still_new, new_key_gone: false },
+        BlockReason::ChangedElsewhere { places: clone.0, still_new: clone.1, new_key_gone: false },
     ] {
         let message = reason.message(&user());
         assert!(message.contains("which d/e/f still holds"), "{message}");

@@ -196,7 +196,7 @@ fn an_abort_brings_the_old_pair_back() {
     }
     let id = rotation(&bench)["id"].as_str().expect("text").to_owned();
     // The other user's rotation waits, and does not count.
-    run(&bench, &["resume", &id]).code(4).prints("holds the old pair again");
+    run(&bench, &["resume", &id]).code(4).prints("the old pair is back in");
     run(&bench, &["abort", &id]).code(0).prints("sink actions took the old pair back of app1");
     assert_eq!(has(&bench), Some((old[0].1.clone(), old[1].1.clone())));
     assert_eq!(bench.key_of(USER), old[0].1);

@@ -93,7 +93,7 @@ fn killed_after_its_write(
 fn assert_put_back_stays(program: &Program, sandbox: &Sandbox, current: impl Fn() -> Vec<String>, put_back: &[String]) {
     for _ in 0..2 {
         let ended = program.ends_with(4, &["resume"]);
-        assert!(ended.stdout.contains("holds the old pair again"), "{ended:#?}");
+        assert!(ended.stdout.contains("the old pair is back in"), "{ended:#?}");
         assert_eq!(current(), put_back, "another writer's value stays");
         assert_eq!(sandbox.keys_of(USER).len(), 2, "and so do both keys");
     }

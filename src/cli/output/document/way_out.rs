@@ -8,12 +8,12 @@ use crate::types::shell::quoted;
 
 /// The message for an operator, and the command that resolves the block.
 pub(super) fn of(rotation: &Rotation, reason: &BlockReason) -> (String, String) {
-    if let BlockReason::Reverted { places, .. } = reason
+    if let BlockReason::Reverted { places, new_key_gone: false, .. } = reason
         && places.len() >= rotation.opened.places.len()
     {
         return (no_place_is_left(rotation, places), format!("rotator abort {}", rotation.id));
     }
-    if let BlockReason::OldKeyGone { key, places, .. } = reason
+    if let BlockReason::OldKeyGone { key, places, new_key_gone: false, .. } = reason
         && let Some(made) = rotation.made()
         && places.len() >= rotation.opened.places.len()
     {
@@ -45,7 +45,7 @@ fn no_place_is_left(rotation: &Rotation, places: &[String]) -> String {
     let was_hurried = rotation.named.contains(&rotation.opened.old_key);
     let now = if was_hurried || (policy.overlap.is_zero() && policy.quarantine.is_zero()) { " --now" } else { "" };
     format!(
-        "{} holds the old pair again: it was reverted, and no place holds the new pair any more, whose secret rotator does not \
+        "the old pair is back in {}: it was reverted, and no place holds the new pair any more, whose secret rotator does not \
          keep; find out what put the old pair back, abort, which discards the new key, and rotate again: `rotator rotate \
          {user}{now}`; only if the store keeps an earlier version with the new pair: put that back, then resume",
         places.join(", ")
@@ -56,7 +56,7 @@ fn no_place_is_left(rotation: &Rotation, places: &[String]) -> String {
 fn no_pair_works(rotation: &Rotation, old: &AccessKeyId, new: &AccessKeyId, places: &[String]) -> String {
     let user = quoted(rotation.opened.user.as_str());
     format!(
-        "{} holds the old pair again, whose key {old} is not in IAM any more: programs that read it fail. No place holds the \
+        "the old pair is back in {}, and its key {old} is not in IAM any more: programs that read it fail. No place holds the \
          new pair, of {new}, whose secret rotator does not keep. If a backup or an earlier version in the store has the new \
          pair, put that back, then resume. If not, its secret is lost: run `aws iam create-access-key --user-name {user}` and \
          put that pair into every place, then `aws iam delete-access-key --user-name {user} --access-key-id {new}` and \

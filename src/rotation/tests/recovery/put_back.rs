@@ -13,7 +13,8 @@ fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
             let mut story = in_doubt_over(1, &Intent::StoreNew).hand(secret, false).places(&shows);
             story.known.put_back = vec!["place 1".to_owned()];
             let still_new = if shows.contains(&New) { vec!["place 0".to_owned()] } else { Vec::new() };
-            story.concludes(&Event::Blocked(BlockReason::Reverted { places: vec!["place 1".to_owned()], still_new }));
+            let places = vec!["place 1".to_owned()];
+            story.concludes(&Event::Blocked(BlockReason::Reverted { places, still_new, new_key_gone: false }));
             // The way back that the message names, and no other.
             story.rotation.abort_asked = true;
             let cannot =
