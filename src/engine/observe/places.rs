@@ -11,9 +11,9 @@ use crate::rotation::denied::{self, Denied};
 use crate::rotation::observed::{PlaceContent, PlacesSeen};
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
-use crate::rotation::state::Provenance;
+use crate::rotation::state::{NewKeyState, Provenance};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
-use crate::types::place::Place;
+use crate::types::place::{FieldRef, Place};
 use crate::types::secret::{SecretKey, SecretValue};
 
 /// The entries of one store as read, with the versions that a write will replace.
@@ -39,13 +39,45 @@ impl Readings {
     /// Returns what `next_step` has to know of it.
     #[must_use]
     pub fn seen(&self, session: &Session, rotation: &Rotation) -> PlacesSeen {
-        let places = &rotation.opened.places;
-        let name = |place: &Place| {
-            let name = session.stores.describe(&place.store, &place.id);
-            let why = place.entries().into_iter().find_map(|entry| self.why_unreadable(&place.store, entry));
-            why.map_or_else(|| name.clone(), |why| format!("{name} ({why})"))
+        let name = |place: &Place, shows: PlaceContent| {
+            let unreadable = [&place.id, &place.secret]
+                .into_iter()
+                .find_map(|spot| Some((spot, self.why_unreadable(&place.store, &spot.entry)?)));
+            match unreadable {
+                Some((spot, why)) => format!("{} ({why})", session.stores.describe(&place.store, spot)),
+                None => named(session, place, &self.spots(rotation, place, shows)),
+            }
         };
-        PlacesSeen { places: places.iter().zip(&self.shows).map(|(place, shows)| (name(place), *shows)).collect() }
+        let places = rotation.opened.places.iter().zip(&self.shows);
+        PlacesSeen { places: places.map(|(place, shows)| (name(place, *shows), *shows)).collect() }
+    }
+
+    /// The spots of a place whose values are others than those of the pair that the place should show. For an operator, who
+    /// looks there.
+    fn spots<'p>(&self, rotation: &Rotation, place: &'p Place, shows: PlaceContent) -> Vec<&'p FieldRef> {
+        match shows {
+            PlaceContent::Old | PlaceContent::New | PlaceContent::Unreadable => whole(place),
+            PlaceContent::Torn => vec![&place.id],
+            PlaceContent::IdOnly => vec![&place.secret],
+            PlaceContent::Foreign => {
+                // Each half alone: the other one may be missing.
+                let at = |spot: &FieldRef| {
+                    let half = Place { store: place.store.clone(), id: spot.clone(), secret: spot.clone() };
+                    read_pair(&half, |entry| self.value(&place.store, entry)).ok()
+                };
+                let id = at(&place.id).and_then(|pair| pair.id);
+                let secret = at(&place.secret).and_then(|pair| pair.secret.fingerprint(rotation.id));
+                let made = rotation.made().and_then(NewKeyState::fingerprint);
+                let mut own_secrets = rotation.opened.old_secret.iter().chain(made);
+                let is_own_id = id.is_some_and(|id| rotation.own_keys().any(|own| *own == id));
+                let is_own_secret = secret.is_some_and(|secret| own_secrets.any(|own| *own == secret));
+                match (is_own_id, is_own_secret) {
+                    (true, false) => vec![&place.secret],
+                    (false, true) => vec![&place.id],
+                    (true, true) | (false, false) => whole(place),
+                }
+            }
+        }
     }
 
     fn why_unreadable(&self, store: &StoreName, entry: &EntryName) -> Option<&str> {
@@ -61,6 +93,16 @@ impl Readings {
     pub fn version(&self, store: &StoreName, entry: &EntryName) -> Option<&Version> {
         self.stores.get(store)?.get(entry).map(|(version, _)| version)
     }
+}
+
+/// Both spots of a pair that is in two entries; of one that is in one entry, that of the id.
+fn whole(place: &Place) -> Vec<&FieldRef> {
+    if place.id.entry == place.secret.entry { vec![&place.id] } else { vec![&place.id, &place.secret] }
+}
+
+/// The name of these spots, for an operator.
+fn named(session: &Session, place: &Place, spots: &[&FieldRef]) -> String {
+    spots.iter().map(|spot| session.stores.describe(&place.store, *spot)).collect::<Vec<_>>().join(" and ")
 }
 
 /// Reads every place.
@@ -188,7 +230,7 @@ pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Reading
             && pair.id.as_ref() == Some(&made.key)
             && pair.secret.fingerprint(rotation.id).as_ref() == made.fingerprint()
         {
-            found.push(session.stores.describe(&place.store, &place.id));
+            found.push(named(session, place, &whole(place)));
         }
     }
     found

@@ -55,3 +55,35 @@ fn an_abort_says_that_the_new_key_was_gone_and_not_that_rotator_deleted_it() {
     assert!(!story.stdout.contains("deleted the new key"), "{}", story.stdout);
     assert_eq!(bench.key_of(USER), old);
 }
+
+#[test]
+fn a_block_names_the_half_that_differs() {
+    let bench = Bench::with_users(&[USER]);
+    let before = [ID, SECRET].map(|entry| (entry, get(&bench, entry)));
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    let now = [ID, SECRET].map(|entry| (entry, get(&bench, entry)));
+    let blocked = || {
+        let ended = bench.run(&["resume"]).code(4);
+        in_one_line(&ended.stdout)
+    };
+    let neither = |place: &str| format!("the pair in {place} is neither the old one nor the new one");
+    let others = [(ID, "AKIAABCDEFGHIJKLMNOP"), (SECRET, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")];
+    for (entry, other) in others {
+        set(&bench, entry, other);
+        let text = blocked();
+        assert!(text.contains(&neither(entry)), "{text}");
+        now.iter().for_each(|(entry, value)| set(&bench, entry, value));
+    }
+    others.iter().for_each(|(entry, other)| set(&bench, entry, other));
+    let text = blocked();
+    assert!(text.contains(&neither(&format!("{ID} and {SECRET}"))), "{text}");
+    // The old id is back, beside the new secret.
+    now.iter().for_each(|(entry, value)| set(&bench, entry, value));
+    set(&bench, ID, &before[0].1);
+    let text = blocked();
+    assert!(text.contains(&neither(ID)), "{text}");
+    // And the whole pair.
+    set(&bench, SECRET, &before[1].1);
+    let text = blocked();
+    assert!(text.contains(&format!("the old pair is back in {ID} and {SECRET}")), "{text}");
+}
