@@ -32,7 +32,7 @@ pub(super) fn submit(
     let config = context.config(&Default::default())?;
     let unknown =
         || CliError::usage(format!("the journal knows no rotation {name}"), "`rotator status` lists those in flight");
-    let Some(reader) = journal::read(&config.journal)? else { return Err(unknown()) };
+    let Some(reader) = journal::read(&config.journal)? else { return Err(journal::none_yet(&config.journal, name)) };
     let id = named_rotation::in_flight(&reader, name, Beginning::OfId)?;
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

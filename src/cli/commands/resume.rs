@@ -33,7 +33,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     let config = context.config(&choice)?;
     if !journal::is_present(&config.journal)? {
         if let Some(name) = args.rotations.first() {
-            return Err(unknown(name));
+            return Err(journal::none_yet(&config.journal, name));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return status::print_empty(context, None);
@@ -52,7 +52,7 @@ fn named(path: &Path, names: &[String]) -> Result<Vec<RotationId>, CliError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let Some(reader) = journal::read(path)? else { return Err(unknown(&names[0])) };
+    let Some(reader) = journal::read(path)? else { return Err(journal::none_yet(path, &names[0])) };
     names.iter().map(|name| named_rotation::in_flight(&reader, name, Beginning::OfAny)).collect()
 }
 

@@ -58,10 +58,7 @@ fn look(context: &Context, args: &StatusArgs) -> Result<Seen, CliError> {
     let config = context.config(&Default::default())?;
     let Some(reader) = journal::read(&config.journal)? else {
         if let Some(name) = &args.rotation {
-            return Err(CliError::usage(
-                format!("there is no rotation {name}: there is no journal yet at {}", config.journal.display()),
-                "name the journal with --journal, if it is elsewhere",
-            ));
+            return Err(journal::none_yet(&config.journal, name));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return Ok(Seen { body: empty(context, None), line: String::new(), exit: Exit::Done });

@@ -53,6 +53,14 @@ pub fn read(path: &Path) -> Result<Option<SyncReader>, CliError> {
     SqliteJournal::open_read_only(path).map_err(|error| journal_failed(&error))
 }
 
+/// The error of a command about the rotation `name` where there is no journal.
+pub fn none_yet(path: &Path, name: &str) -> CliError {
+    CliError::usage(
+        format!("there is no rotation {name}: there is no journal yet at {}", path.display()),
+        "if the journal is elsewhere, name it with --journal FILE, with ROTATOR_JOURNAL or with `journal` in rotator.toml",
+    )
+}
+
 fn journal_failed(error: &dyn std::error::Error) -> CliError {
     CliError::failed(format!("failed to {}", with_causes(error)), format!("nothing was changed{DOCTOR_FOR_THE_REST}"))
 }

@@ -13,7 +13,11 @@ fn an_abort_after_the_new_pair_is_stored_is_refused_and_says_where_the_old_secre
     let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
     bench.run(&["run", "--overlap", "1h"]).code(3);
     let (id, _) = bench.rotation_of("app1/production");
-    let refused = bench.run(&["abort", &id]).code(2).says(&old).says("store get --previous");
+    let refused = bench
+        .run(&["abort", &id])
+        .code(2)
+        .says(&old)
+        .says("`rotator store get --previous app1/production/AWS_SECRET_ACCESS_KEY`");
     refused.says("rotator resolve app1/production --finish");
     let previous = ["store", "get", "--previous", "app1/production/AWS_SECRET_ACCESS_KEY"];
     assert_eq!(bench.run(&previous).code(0).stdout, secret, "it is where the message says");
@@ -150,7 +154,11 @@ fn a_rotation_that_is_not_there_is_a_slip_of_the_pen() {
             bench.run(&["run"]).code(0);
         }
         for args in &every {
-            bench.run(args).code(2).says("no rotation 01900000");
+            let ended = bench.run(args).code(2).says("no rotation 01900000");
+            if !with_journal {
+                let path = bench.path("journal.db").canonicalize().unwrap_or_else(|_| bench.path("journal.db"));
+                ended.says(&format!("there is no journal yet at {}", path.display())).says("--journal FILE");
+            }
             assert_eq!(bench.path("journal.db").exists(), with_journal, "{args:?}");
         }
     }
