@@ -5,7 +5,7 @@ use clap::Args;
 use crate::types::name::{AccessKeyId, SinkName};
 
 /// The options that select keys and set the policy.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ChoiceArgs {
     /// Rotate only keys whose entry, app/environment, user or id matches (repeatable; * and ? as in file names)
     #[arg(long, value_name = "PATTERN")]

@@ -28,8 +28,15 @@ pub(in crate::cli) fn set(args: &[OsString], global: &Global, command: &Command)
     let _ = WORDS.set(words(args, command));
     let _ = FLAGS.set(flags(global.config.as_deref(), global.journal.as_deref(), &global.store));
     if let Command::Run(args) = command {
-        let _ = CHOICE.set(choice_flags(&args.choice));
+        let _ = CHOICE.set(choice_flags(&still_valid(&args.choice)));
     }
+}
+
+/// What chooses the same keys after the run. A rotated key has another id, and `plan` refuses a pattern of `--only` that
+/// matches no key.
+fn still_valid(args: &ChoiceArgs) -> ChoiceArgs {
+    let names_a_key = args.only.iter().any(|pattern| pattern.starts_with("AKIA"));
+    ChoiceArgs { only: if names_a_key { Vec::new() } else { args.only.clone() }, ..args.clone() }
 }
 
 /// This command line with a flag that names the configuration file.

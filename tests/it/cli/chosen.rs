@@ -62,3 +62,17 @@ fn a_limit_takes_the_oldest_keys_and_plan_says_how_many_it_holds_back() {
     bench.assert_rotated(USERS[2], &old);
     assert!(!bench.run(&["plan", "--limit", "9"]).code(0).stdout.contains("holds back"));
 }
+
+/// The id of a rotated key is that of no key any more, and `plan --only` refuses it.
+#[test]
+fn the_command_that_a_run_names_for_the_skipped_keys_works() {
+    let bench = Bench::with_users(&USERS);
+    let (old, user) = (bench.key_of(USERS[0]), USERS[1]);
+    for name in [&old[..], user] {
+        let ran = bench.run(&["run", "--only", name]).code(0).prints("2 not chosen by --only (`rotator plan");
+        let command = ran.stdout.split('`').nth(1).expect("a command").replace('\n', " ");
+        let args: Vec<&str> = command.split_whitespace().skip(1).collect();
+        bench.run(&args).code(0);
+        assert_eq!(args.contains(&"--only"), name == user, "{command}");
+    }
+}
