@@ -138,6 +138,13 @@ pub struct LeftAloneNote {
 }
 
 impl LeftAloneNote {
+    /// The key, if the next `run` asks again whether it is due: AWS did not say enough about it. A key that `--only` leaves out
+    /// of a run may wait to be opened, too, and is known.
+    #[must_use]
+    pub fn unsaid(&self) -> Option<&AccessKeyId> {
+        self.key_id.as_ref().filter(|_| !self.due && self.reason != SkipReason::Excluded)
+    }
+
     /// The order of notes on every screen: by user and account, then those whose user is not known. Of one user, a key that a
     /// store holds is before one that none holds. Ids decide last: they are random.
     #[must_use]

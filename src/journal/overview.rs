@@ -1,6 +1,8 @@
 //! What `status` shows in its table, read without the whole of each rotation.
 
-use super::campaign::Campaign;
+use std::collections::BTreeSet;
+
+use super::campaign::{Campaign, LeftAloneNote};
 use super::line::Summary;
 use crate::rotation::event::Ending;
 use crate::rotation::record::Rotation;
@@ -23,8 +25,10 @@ pub struct Overview {
 pub struct CampaignCounts {
     /// Its closed rotations.
     pub closed: ClosedCounts,
-    /// The number of due keys that it has not opened yet, and that need only another `run`.
+    /// The number of keys that it has not opened yet, and that need only another `run`.
     pub unopened: usize,
+    /// How many of these may not be due: AWS did not say enough about them.
+    pub unsaid: usize,
 }
 
 impl CampaignCounts {
@@ -32,8 +36,14 @@ impl CampaignCounts {
     #[must_use]
     pub fn of(campaign: &Campaign, rotations: &[Summary]) -> Self {
         let each = || rotations.iter().map(|summary| &summary.rotation);
-        let unopened = if campaign.closed { 0 } else { campaign.still_to_open(each()).len() };
-        Self { closed: ClosedCounts::of(each()), unopened }
+        let closed = ClosedCounts::of(each());
+        if campaign.closed {
+            return Self { closed, ..Self::default() };
+        }
+        let unopened = campaign.still_to_open(each());
+        let unsaid: BTreeSet<_> = campaign.notes.left_alone.iter().filter_map(LeftAloneNote::unsaid).collect();
+        let is_unsaid = |key: &&AccessKeyId| unsaid.contains(*key);
+        Self { closed, unopened: unopened.len(), unsaid: unopened.iter().filter(is_unsaid).count() }
     }
 }
 

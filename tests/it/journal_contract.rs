@@ -294,7 +294,7 @@ async fn what_is_counted_of_a_campaign(subject: impl Subject) {
     let counts = async |unopened: Vec<AccessKeyId>, number, closed| {
         let notes = CampaignNotes { unopened, ..CampaignNotes::default() };
         let campaign = Campaign { id: campaign_id(number), began_at: moment(1), closed, notes };
-        let CampaignCounts { closed: ClosedCounts { done, aborted, gone }, unopened } =
+        let CampaignCounts { closed: ClosedCounts { done, aborted, gone }, unopened, .. } =
             subject.store().counts_of(&campaign).await.expect("read");
         (done, aborted, gone, unopened)
     };

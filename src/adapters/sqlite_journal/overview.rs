@@ -52,7 +52,7 @@ pub(super) fn counts(connection: &Connection, campaign: &Campaign) -> Result<Cam
     // Only a campaign that was cut off, or has rotations that gave up, needs its rotations for this.
     let has_opened_all = campaign.closed || (campaign.notes.unopened.is_empty() && closed.aborted == 0);
     if has_opened_all {
-        Ok(CampaignCounts { closed, unopened: 0 })
+        Ok(CampaignCounts { closed, ..CampaignCounts::default() })
     } else {
         Ok(CampaignCounts::of(campaign, &whole()?))
     }

@@ -182,7 +182,8 @@ async fn look(context: &Context, config: &Config, session: &Session) -> Result<S
     let found = Found::with_open(survey.confirmed.clone(), taken.users, &snapshot);
     let notes = snapshot.campaign.as_ref().map(|campaign| &campaign.notes);
     hold_back(&mut survey, config.limit, notes);
-    let counts = Counted::of(&PlanDocument::new(&survey, Timestamp::from_system(SystemTime::now()))).in_words();
+    let counts =
+        Counted::of(&PlanDocument::new(&survey, Timestamp::from_system(SystemTime::now())), &survey).in_words();
     let variables = ["ROTATOR_OWNER_TEMPLATE", "ROTATOR_OWNER_TABLE"];
     let owner_variable = variables.into_iter().find(|name| context.host.variable(name).is_some());
     Ok(Seen { survey, found, in_flight: snapshot.open.len(), counts, owner_variable })

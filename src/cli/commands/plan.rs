@@ -8,7 +8,7 @@ use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::counted::Counted;
+use crate::cli::output::counted::{self, Counted};
 use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
 use crate::cli::output::given;
@@ -86,7 +86,7 @@ fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, l
 
 /// What `run` would rotate, in one sentence.
 fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, look: &Look) -> String {
-    let Counted { due, held_back, unused, needs_operator, not_due } = Counted::of(document);
+    let Counted { due, held_back, unused, needs_operator, unsaid, not_due } = Counted::of(document, survey);
     let entries: usize = survey.entries.values().sum();
     let mut line = match (due, needs_operator) {
         (0, 0) if entries == 0 => "the stores have no entries, so there is nothing to rotate".to_owned(),
@@ -101,10 +101,8 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &
     if held_back > 0 {
         line.push_str(&format!("; the limit holds back {held_back} more"));
     }
-    match survey.unconfirmed.len() {
-        0 => {}
-        1 => line.push_str("; AWS did not say enough about 1 key, see above: run it again"),
-        number => line.push_str(&format!("; AWS did not say enough about {number} keys, see above: run it again")),
+    if unsaid > 0 {
+        line.push_str(&format!("; {}, see above: run it again", counted::unsaid(unsaid)));
     }
     match unused {
         0 => {}

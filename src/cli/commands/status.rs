@@ -8,6 +8,7 @@ use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
+use crate::cli::output::counted;
 use crate::cli::output::document::{Counts, ErrorShown, RotationShown, to_text, unused};
 use crate::cli::output::look::Look;
 use crate::cli::output::paragraph::paragraph;
@@ -19,7 +20,7 @@ use crate::cli::snapshot::{InFlight, Snapshot, next_time_of, ready_of, tally_of}
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::line::Summary;
-use crate::journal::overview::{ClosedCounts, OpenRotation, Overview};
+use crate::journal::overview::{CampaignCounts, ClosedCounts, OpenRotation, Overview};
 use crate::journal::store::RotationFilter;
 use crate::types::time::Timestamp;
 
@@ -107,12 +108,13 @@ fn show(
     }
     text.push_str(&skipped_keys(snapshot.skipped(), look));
     let tally = (snapshot.tally(), snapshot.ready(look.times.now()));
-    let (counts, closed) = match args.all {
+    let of_campaign = snapshot.counts;
+    let (counts, of_campaign) = match args.all {
         // The closed rotations are shown above.
-        true => (document.counts, ClosedCounts::default()),
-        false => (in_flight_of(document.counts), snapshot.counts.closed),
+        true => (document.counts, CampaignCounts { closed: ClosedCounts::default(), ..of_campaign }),
+        false => (in_flight_of(document.counts), of_campaign),
     };
-    let line = last_line(counts, closed, tally, snapshot.next_time(), look);
+    let line = last_line(counts, of_campaign, tally, snapshot.next_time(), look);
     Ok((text, line))
 }
 
@@ -171,7 +173,7 @@ impl<'a> Shown<'a> {
         };
         text.push_str(&skipped_keys(skipped(overview), look));
         let tally = (*tally, ready_of(open(), look.times.now()));
-        (text, last_line(counts, overview.counts.closed, tally, next_time_of(open()), look))
+        (text, last_line(counts, overview.counts, tally, next_time_of(open()), look))
     }
 }
 
@@ -191,7 +193,7 @@ fn skipped(overview: &Overview) -> &[LeftAloneNote] {
 /// The due keys without a rotation, each with the reason.
 fn skipped_keys(skipped: &[LeftAloneNote], look: &Look) -> String {
     let due: Vec<_> = skipped.iter().filter(|note| note.due).cloned().collect();
-    table::skipped_in_short(&due, look)
+    table::skipped_in_short(&due, true, look)
 }
 
 /// The counts without those of closed rotations.
@@ -202,25 +204,29 @@ fn in_flight_of(counts: Counts) -> Counts {
 /// What is in flight, then the closed rotations of the campaign. `ready`: how many have reached the time that they wait for.
 fn last_line(
     counts: Counts,
-    closed: ClosedCounts,
+    of_campaign: CampaignCounts,
     (tally, ready): (Tally, usize),
     next: Option<Timestamp>,
     look: &Look,
 ) -> String {
-    let mut line = format!("{}{}", table::counts(counts, ready), advice(tally, next, look));
-    if let Some(campaign) = table::campaign(closed, counts) {
+    let mut line = format!("{}{}", table::counts(counts, ready), advice(tally, of_campaign.unsaid, next, look));
+    if let Some(campaign) = table::campaign(of_campaign.closed, counts) {
         line.push_str(&format!("\n{campaign}"));
     }
     line.lines().map(|line| paragraph(line, 2, look.width)).collect()
 }
 
-fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
-    let unopened = tally.unopened;
-    let keys = match unopened {
+/// `unsaid`: how many of the unopened keys may not be due.
+fn advice(tally: Tally, unsaid: usize, next: Option<Timestamp>, look: &Look) -> String {
+    let unopened = tally.unopened.saturating_sub(unsaid);
+    let mut keys = match unopened {
         0 => String::new(),
         1 => "; 1 due key is not rotated yet: `rotator run`".to_owned(),
         _ => format!("; {unopened} due keys are not rotated yet: `rotator run`"),
     };
+    if unsaid > 0 {
+        keys.push_str(&format!("; {}: `rotator run` asks again", counted::unsaid(unsaid)));
+    }
     let goes_on = tally.waiting + tally.failed > 0;
     let needs_operator = tally.needs_operator() > 0;
     let when = look.once_it_has_ended().map(|when| format!("; the commands above work {when}")).unwrap_or_default();
@@ -272,7 +278,7 @@ mod tests {
         let times = Times::at(now, TimeZone::UTC);
         let look = Look { paint: Paint(false), width: None, wide: false, times, at_work: None };
         let later = Some(now.plus(std::time::Duration::from_secs(3_600)));
-        let said = |waiting, failed| advice(Tally { waiting, failed, ..Tally::default() }, later, &look);
+        let said = |waiting, failed| advice(Tally { waiting, failed, ..Tally::default() }, 0, later, &look);
         assert!(said(2, 0).contains("continues after"), "{}", said(2, 0));
         assert_eq!(said(2, 1), ": `rotator resume` continues");
     }

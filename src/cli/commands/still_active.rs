@@ -26,7 +26,7 @@ use crate::types::name::{AccessKeyId, RotationId};
 use crate::types::shell::quoted;
 
 /// What chooses the keys, in the words of a message.
-const BY_NAME: &str = "the names of rotate";
+const BY_NAME: &str = "the keys named on the command line";
 
 /// What the command had done when it ended.
 #[derive(Default)]

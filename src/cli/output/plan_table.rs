@@ -141,7 +141,7 @@ fn steps_of(due: &DueShown, times: &Times) -> String {
 }
 
 /// The order of the rows.
-const BLOCKED: u8 = 0;
+const NEEDS_OPERATOR: u8 = 0;
 const DUE: u8 = 1;
 const NOT_DUE: u8 = 2;
 
@@ -177,7 +177,7 @@ impl<'a> Row<'a> {
     fn of_skipped(note: &'a SkippedShown, several_stores: bool, look: &Look) -> Option<Self> {
         let (confirmed, key) = (note.confirmed.as_ref()?, note.key_id.as_ref()?);
         let (rank, due) = match confirmed.due_at {
-            _ if note.needs_operator => (BLOCKED, "blocked".to_owned()),
+            _ if note.needs_operator => (NEEDS_OPERATOR, "needs you".to_owned()),
             Some(at) => (NOT_DUE, look.times.until_short(at)),
             None => (NOT_DUE, note.reason.clone()),
         };
@@ -209,7 +209,7 @@ fn with_rule(due: String, rule: Option<&RuleShown>) -> String {
 fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
     let cells = rows.iter().map(|row| {
         let style = match row.rank {
-            BLOCKED => Style::Bad,
+            NEEDS_OPERATOR => Style::Bad,
             DUE => Style::Waiting,
             _ => Style::Plain,
         };

@@ -1,5 +1,6 @@
 //! The end of `run`, `resume` and the operator commands: the result on stdout, and the exit code.
 
+use super::counted;
 use super::document::{self, Counts, Document, ErrorShown, SkippedShown};
 use super::entry_counts;
 use super::given;
@@ -212,7 +213,8 @@ fn show(
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&table::skipped_in_short(&report.left_alone, look));
+        let by_latest_run = command == CommandKind::Resume;
+        text.push_str(&table::skipped_in_short(&report.left_alone, by_latest_run, look));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -270,7 +272,8 @@ fn last_line(
         true => of_some(own, report, snapshot, now),
         false => of_all(own, document.counts, snapshot, snapshot.ready(now)),
     };
-    let unopened = snapshot.unopened();
+    let unsaid = snapshot.counts.unsaid;
+    let unopened = snapshot.unopened().saturating_sub(unsaid);
     let see_above = if tally.needs_operator() > 0 { "; what needs an operator is above" } else { "" };
     let next = match is_of_some {
         true => next_time_of(of_the_named(report, snapshot).map(InFlight::of)),
@@ -291,6 +294,9 @@ fn last_line(
             if command == CommandKind::Run && unopened > 0 {
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
+            if command == CommandKind::Run && unsaid > 0 {
+                line.push_str(&format!(", {}", counted::unsaid(unsaid)));
+            }
             match next.filter(|time| *time > look.times.now()) {
                 Some(time) => {
                     line.push_str(&format!(": {again} again after {}{see_above}", look.times.local(time)));
@@ -310,6 +316,9 @@ fn last_line(
     if command == CommandKind::Resume && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
+    }
+    if command == CommandKind::Resume && unsaid > 0 {
+        line.push_str(&format!("\n{}: `rotator run` asks again", counted::unsaid(unsaid)));
     }
     beside.into_iter().for_each(|beside| line.push_str(&format!("\n{beside}")));
     line

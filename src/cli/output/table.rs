@@ -26,7 +26,7 @@ pub fn counts(counts: Counts, ready: usize) -> String {
             parts.push(format!("{number} {what}"));
         }
         if what == "in flight" && waiting + ready + blocked > 0 {
-            let some = [(ready, "ready"), (waiting, "waiting"), (blocked, "blocked")];
+            let some = [(ready, "can go on now"), (waiting, "waiting"), (blocked, "blocked")];
             let some: Vec<_> = some.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             if let Some(last) = parts.last_mut() {
                 last.push_str(&format!(" ({})", some.join(", ")));
@@ -155,9 +155,10 @@ pub(super) fn for_all(notes: &[&SkippedShown], own: usize, look: &Look) -> Vec<S
     texts.map(|text| paragraph(&format!("{}{text}", " ".repeat(own)), 2, look.width)).collect()
 }
 
-/// The skipped keys that need an operator in full, and the number of the others for each reason.
+/// The skipped keys that need an operator in full, and the number of the others for each reason. `by_latest_run`: an earlier
+/// command left them alone, so flags that are named are not of this command.
 #[must_use]
-pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
+pub fn skipped_in_short(notes: &[LeftAloneNote], by_latest_run: bool, look: &Look) -> String {
     let (due, others): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.due);
     let mut text = String::new();
     if !due.is_empty() {
@@ -167,21 +168,27 @@ pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
     }
     let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
     for note in others {
-        *by_reason.entry(reason_in_short(note)).or_default() += 1;
+        *by_reason.entry(reason_in_short(note, by_latest_run)).or_default() += 1;
     }
     if !by_reason.is_empty() {
         let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
-        let line = format!("skipped: {} (`rotator plan{}` says which, and why)", reasons.join(", "), given::for_plan());
+        let reasons = reasons.join(", ");
+        let line = match by_latest_run {
+            true => format!("skipped by the latest `rotator run`: {reasons} (`rotator plan` shows every key)"),
+            false => format!("skipped: {reasons} (`rotator plan{}` says which, and why)", given::for_plan()),
+        };
         text.push_str(&paragraph(&line, 2, look.width));
     }
     text
 }
 
 /// The name of the reason, or what left the key out.
-fn reason_in_short(note: &LeftAloneNote) -> String {
+fn reason_in_short(note: &LeftAloneNote, by_latest_run: bool) -> String {
     let name = note.reason.name();
     let left_out = note.message.strip_prefix("left out by ").filter(|_| name == SkipReason::Excluded.name());
     match left_out {
+        Some("--only") if by_latest_run => "not chosen by its --only".to_owned(),
+        Some("--exclude") if by_latest_run => "left out by its --exclude".to_owned(),
         Some(by @ ("--only" | "[policy] only")) => format!("not chosen by {by}"),
         Some(by @ ("--exclude" | "[policy] exclude")) => format!("left out by {by}"),
         // A rule may give a reason of any length.
@@ -219,7 +226,7 @@ mod tests {
             at_work: None,
             times: Times::at(Timestamp::from_unix_seconds(0), TimeZone::UTC),
         };
-        let text = skipped_in_short(&notes.map(note), &look);
+        let text = skipped_in_short(&notes.map(note), false, &look);
         let words = "skipped: 1 excluded, 1 left out by [policy] exclude, 2 not chosen by --only (";
         assert!(text.starts_with(words), "{text}");
     }
@@ -231,7 +238,7 @@ mod tests {
             Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0, needs_operator: 1, unused: 4 };
         assert_eq!(
             counts(some, 1),
-            "2 rotated, 3 in flight (1 ready, 1 blocked), 1 needs an operator, 4 unused",
+            "2 rotated, 3 in flight (1 can go on now, 1 blocked), 1 needs an operator, 4 unused",
             "nothing waits for a time that has come"
         );
         assert_eq!(counts(some, 0), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator, 4 unused");

@@ -1,5 +1,6 @@
 //! `only`, `exclude` and `limit` in rotator.toml, in the environment and as flags of `run` and `plan`.
 
+use rotator::sandbox::{Action, Fault, FaultKind};
 use serde_json::Value;
 
 use super::bench::{Bench, Ended};
@@ -75,4 +76,28 @@ fn the_command_that_a_run_names_for_the_skipped_keys_works() {
         bench.run(&args).code(0);
         assert_eq!(args.contains(&"--only"), name == user, "{command}");
     }
+}
+
+#[test]
+fn a_name_of_rotate_that_matches_nothing_is_said_to_be_one() {
+    let bench = Bench::with_users(&USERS);
+    let ended = bench.run(&["rotate", "nobody", "--yes"]).code(2);
+    ended.says("`nobody` of the keys named on the command line matches no key");
+}
+
+/// What AWS did not say enough about may be due or not.
+#[test]
+fn keys_that_aws_did_not_say_enough_about_are_not_counted_as_due() {
+    let bench = Bench::with_users(&USERS);
+    bench.write("rotator.toml", "[owner]\nfrom = \"aws\"\n");
+    bench.sandbox.arm(Fault::new(FaultKind::ServiceUnavailable).on(Action::GetAccessKeyLastUsed).always());
+    let short = ("ROTATOR_AWS_CALL_TIMEOUT", "500ms");
+    let ran = bench.run_in(short, &["run"]).code(3).prints("nothing in flight, AWS did not say enough about 3 keys: ");
+    let asked = [bench.run(&["status"]).code(0), bench.run(&["resume"])];
+    for ended in asked.into_iter().chain([ran]) {
+        assert!(ended.stdout.contains("AWS did not say enough about 3 keys"), "{}", ended.stdout);
+        assert!(!ended.stdout.contains("not rotated yet"), "{}", ended.stdout);
+    }
+    bench.sandbox.disarm_all();
+    bench.run(&["run"]).code(0).prints("3 rotated");
 }

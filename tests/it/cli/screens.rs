@@ -31,7 +31,7 @@ const LONG: &str = "payments-reconciliation/production";
 fn every_table_and_note_fits_the_terminal() {
     let bench = Bench::with_users(&["app1/production", LONG, "web/prod"]);
     bench.sandbox.create_key("web/prod").expect("a second key");
-    let plan = bench.at("80", &["plan"]).code(0).prints("USER").prints("blocked (1)").prints("now");
+    let plan = bench.at("80", &["plan"]).code(0).prints("USER").prints("needs you (1)").prints("now");
     fits(&plan.stdout, 80);
     fits(&plan.stderr, 80);
     let run = bench.at("80", &["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);

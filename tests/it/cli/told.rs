@@ -66,7 +66,10 @@ fn a_rotation_opened_with_now_says_what_comes_after_a_lost_create() {
 fn what_only_did_not_choose_is_told_so_by_a_later_resume() {
     let bench = Bench::with_users(&[USER, "app2/production", "app3/production"]);
     bench.run(&["run", "--only", "app[12]*", "--limit", "1", "--overlap", "1h"]).code(3);
-    let resumed = bench.run(&["resume"]).code(3).prints("skipped: 1 not chosen by --only");
+    let resumed = bench
+        .run(&["resume"])
+        .code(3)
+        .prints("skipped by the latest `rotator run`: 1 not chosen by its --only (`rotator plan` shows every key)");
     assert!(!resumed.stdout.contains("excluded"), "{}", resumed.stdout);
 }
 
