@@ -156,11 +156,7 @@ const fn or_abort(is_stored: bool) -> &'static str {
 
 /// Where to copy the new pair from, if a place still holds it.
 fn held_by(places: &[String]) -> String {
-    match places {
-        [] => String::new(),
-        [one] => format!(" (which {one} still holds)"),
-        several => format!(" (which these still hold: {})", several.join(", ")),
-    }
+    if places.is_empty() { String::new() } else { format!(" (which is still in {})", places.join(", ")) }
 }
 
 pub(super) fn join(keys: &[AccessKeyId]) -> String {

@@ -185,7 +185,7 @@ fn a_block_that_asks_for_the_new_pair_names_the_places_that_still_hold_it() {
         BlockReason::ChangedElsewhere { places: clone.0, still_new: clone.1, new_key_gone: false },
     ] {
         let message = reason.message(&user());
-        assert!(message.contains("which d/e/f still holds"), "{message}");
+        assert!(message.contains("which is still in d/e/f"), "{message}");
     }
 }
 

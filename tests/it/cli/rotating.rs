@@ -153,7 +153,7 @@ fn a_key_that_iam_does_not_list_yet_is_looked_at_again() {
     let user = "app2/production";
     bench.add(user);
     let old = bench.run(&["store", "get", &format!("{user}/AWS_ACCESS_KEY_ID")]).code(0).stdout;
-    bench.run(&["run", "--only", user]).code(3).prints("1 due but not rotated yet");
+    bench.run(&["run", "--only", user]).code(3).prints("AWS did not say enough about 1 key");
     bench.sandbox.advance(Duration::from_secs(31));
     bench.sandbox.set_behaviour(Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() });
     bench.run(&["run", "--only", user]).code(0);

@@ -77,7 +77,8 @@ fn some_places_with_the_new_pair_leave_both_ways_open() {
     bench.run(&["run", "--overlap", "1h"]).code(3);
     put(&bench, &before);
     let reverted = bench.run(&["resume"]).code(4).prints("reverted");
-    reverted.prints("put the new pair (which copy/production/AWS_ACCESS_KEY_ID still holds) back");
+    let [(id, _), (secret, _)] = copies;
+    reverted.prints(&format!("put the new pair (which is still in {id} and {secret}) back"));
     let blocked = bench.run(&["abort", USER]).code(4).prints("cannot-abort");
     let blocked = blocked.prints(&format!("`rotator abort {USER} --undo`"));
     assert_eq!(printed(&blocked.stdout), ["resume", USER]);
