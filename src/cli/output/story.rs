@@ -348,7 +348,6 @@ mod tests {
     use super::*;
     use crate::cli::output::columns::Paint;
     use crate::cli::output::times::Times;
-    use crate::types::name::AccessKeyId;
 
     /// A sink is never read.
     #[test]
