@@ -76,7 +76,7 @@ impl Awaited {
     }
 
     /// The same of those that were not reported. They count as reported from now on.
-    pub(super) fn to_report(&mut self, now: Instant, least: Duration) -> Vec<Silent> {
+    pub(super) fn take_unreported(&mut self, now: Instant, least: Duration) -> Vec<Silent> {
         let untold = self.0.iter_mut().filter(|(_, asked)| !asked.is_reported);
         let silent = untold.filter_map(|(who, asked)| {
             let silent = asked.silent(who, now, least)?;
@@ -118,17 +118,17 @@ mod tests {
         awaited.ended("aws", None, start + SECOND);
         assert!(awaited.silent(start + SECOND * 2, SECOND * 3).is_empty(), "not for long enough");
         awaited.ended("vault", Some("connection refused"), start + SECOND * 4);
-        let reported = awaited.to_report(start + SECOND * 5, SECOND * 3);
+        let reported = awaited.take_unreported(start + SECOND * 5, SECOND * 3);
         let words = "waiting for vault: no answer for 5 s (connection refused)";
         assert_eq!(reported.iter().map(Silent::in_full).collect::<Vec<_>>(), [words]);
         awaited.asked("vault", start + SECOND * 6);
-        assert!(awaited.to_report(start + SECOND * 9, SECOND * 3).is_empty(), "it was reported");
+        assert!(awaited.take_unreported(start + SECOND * 9, SECOND * 3).is_empty(), "it was reported");
         assert_eq!(awaited.silent(start + SECOND * 9, SECOND * 3)[0].in_short(), "no answer from vault for 9 s");
         awaited.ended("vault", None, start + SECOND * 10);
         assert!(awaited.silent(start + SECOND * 60, SECOND * 3).is_empty(), "it has answered");
         awaited.asked("vault", start + SECOND * 60);
         assert!(awaited.silent(start + SECOND * 61, SECOND * 3).is_empty(), "time without a call is no silence");
-        assert_eq!(names(awaited.to_report(start + SECOND * 64, SECOND * 3)), ["vault"]);
+        assert_eq!(names(awaited.take_unreported(start + SECOND * 64, SECOND * 3)), ["vault"]);
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub fn looking() -> Looking {
 /// Counts those who do not answer as named to the operator.
 pub fn told_who_is_silent() {
     if let Some(line) = line().as_mut() {
-        line.awaited.to_report(Instant::now(), SILENT_FOR);
+        line.awaited.take_unreported(Instant::now(), SILENT_FOR);
     }
 }
 
@@ -208,7 +208,7 @@ impl Line {
     fn draw(&mut self, least: Duration) {
         if !self.is_shown {
             let width = self.width;
-            let silent = self.awaited.to_report(Instant::now(), TOLD_AFTER);
+            let silent = self.awaited.take_unreported(Instant::now(), TOLD_AFTER);
             return silent.iter().for_each(|one| show(&printable(&paragraph(&one.in_full(), 2, width))));
         }
         if self.is_paused || self.drawn.is_some_and(|drawn| drawn.elapsed() < least) {
