@@ -263,7 +263,7 @@ impl Executor<'_> {
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         self.failures = 0;
-        self.throttled_since = None;
+        (self.throttled_since, self.silent_since) = (None, None);
         self.memory.store_denied = None;
         self.forget();
         self.session.scans.look_for(journal.rotation());

@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use self::effects::FRESH;
 use self::fact_age::{Facts, Span};
-use self::state::{Advance, Executor, InMemory, Unseen};
+use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
 pub use self::state::{Advanced, StopReason};
 use self::waits::{give_back, look_again};
 use crate::engine::accounts::Account;
@@ -96,7 +96,7 @@ pub async fn advance(
         facts,
         since,
         failures: 0,
-        failing_since: Duration::ZERO,
+        silent_since: None,
         throttled_since: None,
         steps: 0,
         waits_until: None,
@@ -234,8 +234,9 @@ impl Executor<'_> {
         if let Some(why) = self.session.lacks_credentials(journal.rotation()) {
             return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
+        self.failures += 1;
         self.observed = Observed::default();
-        if self.is_enough(journal.rotation()) {
+        if self.failures >= MOST_TRIES {
             let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
             let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
             // A wait of weeks may outlast an outage, and nothing is to be done before its end.
@@ -266,7 +267,7 @@ impl Executor<'_> {
     /// Ends one pass and sleeps. The counts of a pass start again.
     async fn sleep_towards(&mut self, journal: RotationJournal, until: Timestamp) -> Result<Advance, JournalError> {
         self.steps = 0;
-        self.failures = 0;
+        (self.failures, self.silent_since) = (0, None);
         self.is_unsure = true;
         (self.place, self.started) = (None, None);
         if !matches!(journal.rotation().state.phase(), Some(Phase::CreatedNew { .. })) {

@@ -2,7 +2,7 @@
 //! apply everywhere; that of a create, which made no key, counts at once. The rotation is then blocked, and each later
 //! run checks once.
 
-use super::state::{Advance, Executor, StopReason, Unseen};
+use super::state::{Advance, Executor, MOST_TRIES, SILENT_FOR, StopReason, Unseen};
 use crate::engine::options::{Progress, REFUSALS};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{Denied, Operation};
@@ -13,12 +13,22 @@ use crate::rotation::state::State;
 impl Executor<'_> {
     /// Handles a query that failed.
     pub(super) async fn unseen(&mut self, journal: RotationJournal, unseen: Unseen) -> Result<Advance, JournalError> {
+        let silent_since = self.silent_since.take();
         match unseen {
             Unseen::Denied(denied) => {
                 tracing::warn!(target: REFUSALS, rotation = %journal.rotation().id, "{}", denied.answer);
                 self.denied(journal, denied).await
             }
             Unseen::Credentials(why) => Ok(Advance::stop(journal, StopReason::NoCredentials(why))),
+            Unseen::NoAnswer(why) => {
+                let now = self.session.clock.monotonic();
+                let since = *self.silent_since.insert(silent_since.unwrap_or(now));
+                if now.saturating_sub(since) >= SILENT_FOR && !self.has_a_key_in_hand(journal.rotation()) {
+                    // This counts as the last try.
+                    self.failures = MOST_TRIES;
+                }
+                self.later(journal, why).await
+            }
             Unseen::Otherwise(why) => self.later(journal, why).await,
         }
     }

@@ -22,8 +22,8 @@ use crate::types::time::Timestamp;
 /// How many times something that fails for now is tried in one pass.
 pub(super) const MOST_TRIES: u32 = 6;
 
-/// For how long it is tried again, unless a new key would be lost: each try may wait for a time-out.
-pub(super) const TRIED_FOR: Duration = Duration::from_secs(20);
+/// For how long a query without an answer is tried again. Each try waits for time-outs.
+pub(super) const SILENT_FOR: Duration = Duration::from_secs(20);
 
 /// Why an executor stops.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ pub(super) struct Executor<'a> {
     /// removal begins later.
     pub(super) since: Duration,
     pub(super) failures: u32,
-    /// When the first of these failures was.
-    pub(super) failing_since: Duration,
+    /// Since when its queries get no answer.
+    pub(super) silent_since: Option<Duration>,
     /// Since when effects of the rotation are throttled.
     pub(super) throttled_since: Option<Duration>,
     pub(super) steps: usize,
@@ -127,6 +127,7 @@ pub(super) enum Unseen {
     Denied(Denied),
     /// rotator's own credentials have failed.
     Credentials(String),
+    NoAnswer(String),
     Otherwise(String),
 }
 
@@ -136,11 +137,10 @@ impl Unseen {
         match error.kind {
             CallErrorKind::Denied => Self::Denied(denied(error.message)),
             CallErrorKind::Credentials => Self::Credentials(error.message),
-            CallErrorKind::Throttled
-            | CallErrorKind::Unavailable
-            | CallErrorKind::Invalid
-            | CallErrorKind::NoSuchEntity
-            | CallErrorKind::Other => Self::Otherwise(error.message),
+            CallErrorKind::Unavailable => Self::NoAnswer(error.message),
+            CallErrorKind::Throttled | CallErrorKind::Invalid | CallErrorKind::NoSuchEntity | CallErrorKind::Other => {
+                Self::Otherwise(error.message)
+            }
         }
     }
 }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::state::{Executor, MOST_TRIES, TRIED_FOR};
 use crate::engine::tasks::Started;
-use crate::rotation::record::Rotation;
 
 /// `--wait` checks again after a tenth of the remaining time, within these bounds, so that a reverted place is reported
 /// early.
@@ -18,19 +16,6 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 pub(super) fn look_again(left: Duration) -> Duration {
     let tenth = (left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1);
     left.min(tenth).max(SHORTEST_WAIT)
-}
-
-impl Executor<'_> {
-    /// Counts one more failure. Returns whether it is not tried again in this pass.
-    pub(super) fn is_enough(&mut self, rotation: &Rotation) -> bool {
-        let now = self.session.clock.monotonic();
-        if self.failures == 0 {
-            self.failing_since = now;
-        }
-        self.failures += 1;
-        let takes_long = now.saturating_sub(self.failing_since) >= TRIED_FOR;
-        self.failures >= MOST_TRIES || (takes_long && !self.has_a_key_in_hand(rotation))
-    }
 }
 
 /// Gives the right to be under way back before a short wait, if a place still bounds how many such rotations there are.
