@@ -354,7 +354,9 @@ mod tests {
     fn nothing_is_said_of_a_look_at_a_sink() {
         let at = Timestamp::from_unix_seconds(0);
         let key = AccessKeyId::new("AKIANEWNEWNEWNEWNEW0").expect("valid");
-        let said = |intent: &Intent| words(&Event::NotDone(NotDone::Seen), Some(Intended { intent, was_gone: false }), at).expect("shown");
+        let said = |intent: &Intent| {
+            words(&Event::NotDone(NotDone::Seen), Some(Intended { intent, was_gone: false }), at).expect("shown")
+        };
         let of_sink = said(&Intent::WriteSink { sink: 0, key, asked_at: at, until: at });
         assert_eq!(of_sink, "writing to a sink: its outcome is not known, so it is written again");
         assert!(said(&Intent::DeleteOld).ends_with("as a look showed"));

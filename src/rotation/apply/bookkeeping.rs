@@ -1,6 +1,8 @@
 //! What an event leaves on record beside the state: counters, first sightings, the requests of operators. Part of
 //! [`super`], and called from there only.
 
+use std::collections::BTreeMap;
+
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::{Event, NotDone, OperatorRequest, Outcome};
@@ -11,7 +13,8 @@ use crate::rotation::record::{FirstSighting, Probe, Rotation};
 use crate::rotation::sink::Acknowledged;
 use crate::rotation::state::{Phase, State};
 use crate::types::failure::{Refusal, RefusalKind};
-use crate::types::name::AccessKeyId;
+use crate::types::name::{AccessKeyId, StoreIdentity, StoreName};
+use crate::types::place::Place;
 
 /// Records what an event changes besides the state.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
@@ -47,12 +50,7 @@ fn record_event(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.first_sighting = None;
             next.waiting_until = None;
         }
-        Event::PlacesAdded { places, stores } => {
-            forget_refusals(next);
-            next.opened.places.extend(places.iter().cloned());
-            next.opened.stores.extend(stores.iter().map(|(name, identity)| (name.clone(), identity.clone())));
-            next.added.extend(places.iter().cloned());
-        }
+        Event::PlacesAdded { places, stores } => add_places(next, places, stores),
         Event::PlacesLeft { places } => {
             forget_refusals(next);
             next.opened.places.retain(|place| !places.contains(place));
@@ -152,6 +150,13 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
     let done = intent.and_then(|intent| Denied::of_effect(before, intent, ""));
     let is_again = |done: Denied| done.is_again(denied) || (done.is_of_a_write() && done.by_a_lock().is_again(denied));
     is_effect && !was_free && !done.is_some_and(is_again)
+}
+
+fn add_places(next: &mut Rotation, places: &[Place], stores: &BTreeMap<StoreName, StoreIdentity>) {
+    forget_refusals(next);
+    next.opened.places.extend(places.iter().cloned());
+    next.opened.stores.extend(stores.iter().map(|(name, identity)| (name.clone(), identity.clone())));
+    next.added.extend(places.iter().cloned());
 }
 
 /// Whether this is the answer to the question what became of a user that IAM does not find.

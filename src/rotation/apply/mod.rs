@@ -88,11 +88,9 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
             (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.state.clone())
         }
 
-        (State::Settled { phase: Phase::StoredNew { made, .. } }, Event::SinkLeft { sink, .. }) => {
-            let state = rotation.sinks.get(*sink)?;
-            state.was_just_left(&made.key).then(|| rotation.state.clone())
+        (State::Settled { phase }, Event::SinkLeft { sink, .. }) => {
+            was_just_left(rotation, phase, *sink).then(|| rotation.state.clone())
         }
-        (State::Settled { .. }, Event::SinkLeft { .. }) => None,
 
         (State::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
         (State::InDoubt { phase, intent }, Event::NotDone(why)) => {
@@ -101,18 +99,6 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
         (State::InDoubt { phase, intent }, Event::Blocked(reason)) => {
             Some(State::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason: reason.clone() })
         }
-        (
-            State::InDoubt { .. },
-            Event::Intended(_)
-            | Event::Unblocked
-            | Event::Disowned { .. }
-            | Event::Ended { .. }
-            | Event::Withheld(_)
-            | Event::PlacesAdded { .. }
-            | Event::PlacesLeft { .. }
-            | Event::SinkLeft { .. },
-        ) => None,
-
         (State::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
             Some(State::InDoubt { phase: phase.clone(), intent: intent.clone() })
         }
@@ -120,11 +106,10 @@ fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
         (State::Blocked { phase, intent, .. }, Event::Blocked(reason)) => {
             Some(State::Blocked { phase: phase.clone(), intent: intent.clone(), reason: reason.clone() })
         }
+        (State::InDoubt { .. }, Event::Unblocked) | (State::Blocked { .. }, Event::Done(_) | Event::NotDone(_)) => None,
         (
-            State::Blocked { .. },
+            State::InDoubt { .. } | State::Blocked { .. },
             Event::Intended(_)
-            | Event::Done(_)
-            | Event::NotDone(_)
             | Event::Disowned { .. }
             | Event::Ended { .. }
             | Event::Withheld(_)
@@ -261,6 +246,12 @@ fn may_intend_when_stored(rotation: &Rotation, made: &NewKeyState, intent: &Inte
 /// P3, as far as a sink can be known: its API acknowledged the new pair, or an operator said not to wait for it.
 fn every_sink_follows(rotation: &Rotation, made: &NewKeyState) -> bool {
     rotation.without_new(made).is_none()
+}
+
+/// Whether an operator left this sink, and the time is not recorded yet.
+fn was_just_left(rotation: &Rotation, phase: &Phase, sink: usize) -> bool {
+    let (Phase::StoredNew { made, .. }, Some(state)) = (phase, rotation.sinks.get(sink)) else { return false };
+    state.was_just_left(&made.key)
 }
 
 /// Evidence is not proof; what rests on it may be undone.
