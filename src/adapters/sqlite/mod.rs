@@ -8,11 +8,12 @@ mod error;
 mod kind;
 mod settings;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::private_file::{self, Draft, Others, with_suffix};
+use super::private_file::{self, Draft, FileError, Others, with_suffix};
 pub use error::DatabaseError;
 pub(super) use error::is_locked;
 pub(super) use kind::Kind;
@@ -43,6 +44,12 @@ pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
     }
     check_head(path, kind, file.len(), log.is_some_and(|log| log.len() > 0))?;
     Ok(true)
+}
+
+/// The numbers of the device and of the file at `path`, if there is one. An open file can still be written after it was
+/// deleted or replaced, and then these numbers differ from those of before.
+pub(super) fn file_at(path: &Path) -> Result<Option<(u64, u64)>, FileError> {
+    Ok(private_file::inspect(path, Others::MayNotWrite)?.map(|file| (file.dev(), file.ino())))
 }
 
 /// Checks that the file, or a new one, and those that belong to it can be written. SQLite itself would open a file

@@ -6,9 +6,6 @@
 //!
 //! A file that was deleted can still be written. So a change counts only if the journal still has its name after the commit.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::changes::{Change, Stopped};
-use super::queries::storage_error;
+use super::queries::{KIND, storage_error};
 use crate::adapters::FileError;
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::journal::store::StorageError;
@@ -100,13 +97,9 @@ struct State {
     broken: Option<String>,
 }
 
-fn numbers_of(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
-}
-
 impl State {
     fn new(path: Arc<Path>, connection: Connection, commits: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
-        let file = numbers_of(&path).map_err(FileError::io(&path, "look at"))?;
+        let file = sqlite::file_at(&path)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         Ok(Self { path, connection, file, commits, broken: None })
     }
 
@@ -168,7 +161,7 @@ impl State {
         transaction
             .commit()
             .map_err(|source| Failed { lasting: true, error: storage_error(&path, "commit a change to", source) })?;
-        if numbers_of(&path).ok() != Some(self.file) {
+        if !sqlite::file_at(&path).is_ok_and(|there| there == Some(self.file)) {
             return Err(Failed { lasting: true, error: StorageError::failed(deleted(&path)) });
         }
         self.commits.fetch_add(1, Ordering::Relaxed);
@@ -191,9 +184,9 @@ struct Failed {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Mutex;
 
-    use super::super::queries::KIND;
     use super::*;
     use crate::adapters::private_file;
     use crate::adapters::sqlite;

@@ -13,7 +13,7 @@ use crate::engine::report::{Report, Went};
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
 use crate::rotation::observed::KeyUse;
-use crate::types::name::{AccessKeyId, UserName};
+use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
 
 /// The commands that this process has printed: each is printed once.
@@ -21,13 +21,15 @@ use crate::types::shell::quoted;
 pub(super) struct Told(RefCell<BTreeSet<String>>);
 
 impl Told {
-    /// The command that turns a key off, in a sentence. `user` is a word of the shell.
-    pub(super) fn turned_off_by(&self, user: &str, key: &str) -> String {
+    /// The command that turns a key off, in a sentence. `user` is a word of the shell. The credentials of a shell may be
+    /// those of another account than that of the key.
+    pub(super) fn turned_off_by(&self, user: &str, key: &str, account: Option<&AccountId>) -> String {
         let command = format!("aws iam update-access-key --user-name {user} --access-key-id {key} --status Inactive");
         if self.0.borrow().contains(&command) {
             return "the command above turns it off".to_owned();
         }
-        let words = format!("this turns it off, and what uses it stops working:\n  {command}");
+        let with = account.map(|account| format!(" with credentials of account {account}")).unwrap_or_default();
+        let words = format!("this turns it off{with}, and what uses it stops working:\n  {command}");
         self.0.borrow_mut().insert(command);
         words
     }
@@ -41,20 +43,20 @@ impl Told {
     }
 
     /// What to do about a key that may have leaked and that was not replaced.
-    fn still_works(&self, user: &UserName, key: &AccessKeyId) -> String {
-        let off = self.turned_off_by(&quoted(user.as_str()), key.as_str());
+    fn still_works(&self, user: &UserName, key: &AccessKeyId, account: &AccountId) -> String {
+        let off = self.turned_off_by(&quoted(user.as_str()), key.as_str(), Some(account));
         format!("{user}: {key} still works; if it is abused now, {off}")
     }
 }
 
-/// The user of a key and its last use, if an account knows the key.
-async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, Option<KeyUse>)> {
+/// The user of a key, its account and its last use, if an account knows the key.
+async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, AccountId, Option<KeyUse>)> {
     for account in session.accounts.reachable() {
         let last_used = || account.ports.iam.last_used(key);
         if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await
             && let Some(user) = found.user
         {
-            return Some((user, found.used));
+            return Some((user, account.caller.account.clone(), found.used));
         }
     }
     None
@@ -80,8 +82,8 @@ pub(super) async fn say_what_still_works(
     let failed = report.went.iter().filter(|(_, went)| matches!(went, Went::Failed { .. })).map(|(key, _)| key);
     let keys: BTreeSet<&AccessKeyId> = left_alone.chain(failed.filter(|key| !in_rotations.contains(key))).collect();
     for key in keys {
-        if let Some((user, _)) = owner_of(session, key).await {
-            context.terminal.say(&told.still_works(&user, key));
+        if let Some((user, account, _)) = owner_of(session, key).await {
+            context.terminal.say(&told.still_works(&user, key, &account));
         }
     }
     Ok(())
@@ -91,14 +93,15 @@ pub(super) async fn say_what_still_works(
 pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId, told: &Told) -> CliError {
     let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
     let owner = owner_of(session, key).await;
-    if let Some((owner, used)) = &owner {
+    if let Some((owner, _, used)) = &owner {
         let used = used.as_ref().map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
         text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
     }
     if session.signs_with(key) {
         text.push_str("; rotator itself signs with it");
     }
-    let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
-    let hint = format!("if it has leaked, {}", told.turned_off_by(&word, key.as_str()));
+    let word = owner.as_ref().map_or_else(|| "USER".to_owned(), |(user, ..)| quoted(user.as_str()));
+    let account = owner.as_ref().map(|(_, account, _)| account);
+    let hint = format!("if it has leaked, {}", told.turned_off_by(&word, key.as_str(), account));
     CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }

@@ -175,11 +175,15 @@ fn none(open: &[Summary], name: &str) -> CliError {
     CliError::usage(message, hint)
 }
 
-/// The rotations, each by its user and its old key.
+/// The rotations, each by its user and its old key, and by its account if there are several.
 fn listed(rotations: &[&Rotation]) -> String {
-    let names = rotations.iter().take(MOST_LISTED);
-    let names: Vec<String> =
-        names.map(|rotation| format!("{} ({})", rotation.opened.user, rotation.opened.old_key)).collect();
+    let are_several = rotations.windows(2).any(|pair| pair[0].opened.account != pair[1].opened.account);
+    let named = |rotation: &&Rotation| {
+        let opened = &rotation.opened;
+        let account = if are_several { format!(" in {}", opened.account) } else { String::new() };
+        format!("{}{account} ({})", opened.user, opened.old_key)
+    };
+    let names: Vec<String> = rotations.iter().take(MOST_LISTED).map(named).collect();
     let more = rotations.len().saturating_sub(MOST_LISTED);
     if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }
 }

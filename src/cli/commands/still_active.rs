@@ -22,7 +22,7 @@ use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::Ending;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
-use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::name::{AccessKeyId, AccountId, RotationId};
 use crate::types::shell::quoted;
 
 /// What chooses the keys, in the words of a message.
@@ -121,12 +121,15 @@ struct Key {
     /// Its user, as a word of the shell, and its id.
     user: String,
     id: String,
+    /// The account, if the journal knows it.
+    account: Option<AccountId>,
 }
 
 impl Key {
     fn in_words(&self, told: &Told) -> String {
         let found = self.find.as_ref().map(|find| told.found_by(find)).unwrap_or_default();
-        format!("{}{found}if it is abused now, {}", self.words, told.turned_off_by(&self.user, &self.id))
+        let off = told.turned_off_by(&self.user, &self.id, self.account.as_ref());
+        format!("{}{found}if it is abused now, {off}", self.words)
     }
 }
 
@@ -163,7 +166,7 @@ fn of_open(rotation: &Rotation, name: &str, when: When<'_>) -> Option<Key> {
     if let Some(new) = rotation.new_key.as_ref().filter(|new| new.as_str() == name) {
         let again = format!("once the rotation of {old} has ended, `rotator rotate {new} --now` replaces it");
         let is_done = matches!(when, When::Ended { failed: false, .. }) && has_stored(rotation);
-        return (!is_done).then(|| may_work(user.as_str(), new, &again, when));
+        return (!is_done).then(|| may_work(rotation, new, &again, when));
     }
     let policy = &rotation.opened.policy;
     let record = match () {
@@ -176,7 +179,7 @@ fn of_open(rotation: &Rotation, name: &str, when: When<'_>) -> Option<Key> {
         }
         () => format!("no request to delete it is on record: run `rotator rotate {word} --now` again"),
     };
-    old_key_may_work(rotation).then(|| may_work(user.as_str(), old, &record, when))
+    old_key_may_work(rotation).then(|| may_work(rotation, old, &record, when))
 }
 
 /// The key that a closed rotation has left in the places of its user. `is_own`: the command itself ended it.
@@ -188,7 +191,7 @@ fn of_closed(rotation: &Rotation, name: &str, is_own: bool, when: When<'_>) -> O
         State::Closed { .. } | State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => None,
     };
     let again = format!("nothing is on record about it: run `rotator rotate {} --now` again", quoted(user.as_str()));
-    key.map(|key| may_work(user.as_str(), key, &again, when))
+    key.map(|key| may_work(rotation, key, &again, when))
 }
 
 /// A name that the journal does not know: a key, a user or an entry.
@@ -213,16 +216,17 @@ fn of_unknown(name: &str, when: When<'_>) -> Key {
             )
         }
     };
-    Key { words, find: Some(find), user, id }
+    Key { words, find: Some(find), user, id, account: None }
 }
 
 /// `record`: what is on record about the key once the command has ended.
-fn may_work(user: &str, key: &AccessKeyId, record: &str, when: When<'_>) -> Key {
+fn may_work(rotation: &Rotation, key: &AccessKeyId, record: &str, when: When<'_>) -> Key {
+    let (user, account) = (&rotation.opened.user, Some(rotation.opened.account.clone()));
     let words = match when {
         When::AtWork => format!("{user}: {key} may work until it is replaced; "),
         When::Ended { .. } => format!("{user}: {key} may still work; {record}; "),
     };
-    Key { words, find: None, user: quoted(user), id: key.to_string() }
+    Key { words, find: None, user: quoted(user.as_str()), id: key.to_string(), account }
 }
 
 /// Whether the old key works, as far as the rotation knows.

@@ -120,7 +120,10 @@ fn not_ours(session: &Session, id: &AccountId) -> Skip {
         }
         None => Skip::new(
             SkipReason::OtherAccount,
-            format!("it belongs to account {id}, which is not configured; an [[account]] with id = \"{id}\" would be"),
+            format!(
+                "it belongs to account {id}, which is not configured; an [[account]] with `role` or `profile` of that account \
+                 would be"
+            ),
         ),
     }
 }

@@ -1,6 +1,5 @@
 //! The open store: its file, its key, and the checks of opening it.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +12,7 @@ use super::queue::Queue;
 use super::seal::Sealer;
 use super::table;
 use super::versions::{Cache, Versions, VersionsError};
-use crate::adapters::private_file::{self, FileError, Others};
+use crate::adapters::private_file;
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::types::name::{InvalidName, StoreIdentity, StoreName};
 
@@ -100,7 +99,8 @@ impl EmbeddedStore {
             Some(true) => {}
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
-        let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
+        let file =
+            sqlite::file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Arc::default());
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue }) })
     }
@@ -164,8 +164,4 @@ fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> 
     let key_check = sealer.key_check(true).map_err(|_| EmbeddedStoreError::NoRandomness)?;
     table::set_key_check(&transaction, &key_check).map_err(failed)?;
     transaction.commit().map_err(failed)
-}
-
-pub(super) fn file_at(path: &Path) -> Result<Option<(u64, u64)>, FileError> {
-    Ok(private_file::inspect(path, Others::MayNotWrite)?.map(|file| (file.dev(), file.ino())))
 }

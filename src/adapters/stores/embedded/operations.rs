@@ -7,10 +7,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{NOT_LAST, StoreError};
 use super::kind::KIND;
-use super::open::{EmbeddedStore, Inner, file_at};
+use super::open::{EmbeddedStore, Inner};
 use super::table::{self, Row, TransactionError, Written};
 use super::versions::{Cache, Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
+use crate::adapters::sqlite;
 use crate::ports::secret_store::{Reading, Version};
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
@@ -137,7 +138,7 @@ impl Inner {
 
     /// Writing to a file that has lost its name would succeed and be lost.
     pub(super) fn check_still_there(&self) -> Result<(), StoreError> {
-        if file_at(&self.path).map_err(DatabaseError::from)? == Some(self.file) {
+        if sqlite::file_at(&self.path).map_err(DatabaseError::from)? == Some(self.file) {
             return Ok(());
         }
         Err(StoreError::Replaced { path: self.path.clone() })
